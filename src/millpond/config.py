@@ -1,0 +1,139 @@
+"""Configuration: one TOML a run, frozen pydantic models behind it, a few dotted overrides.
+
+A stage's model derives from `StageConfig`; a field's docstring is its documentation. `load` reads a
+section of a TOML file, applies overrides such as `filters.preset=fineweb` and turns every problem into
+one sentence. `digest` identifies a configuration: equal settings give equal digests, however written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from millpond.errors import ConfigError
+
+Model = TypeVar("Model", bound="StageConfig")
+
+
+class StageConfig(BaseModel):
+    """Base of every configuration model: frozen, closed to unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+    def digest(self) -> str:
+        """Sha256 (hex) of the resolved settings in canonical JSON."""
+        return digest_of(self.model_dump(mode="json"))
+
+    def write(self, path: Path) -> None:
+        """Write the resolved settings as JSON beside an output."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Validate `values`; `where` names their origin in messages.
+
+        Raises:
+            ConfigError: unknown key, wrong type or impossible value.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise ConfigError(f"{where}: {_explain(error, cls)}") from error
+
+
+def digest_of(value: Any) -> str:
+    """Sha256 (hex) of a JSON-like value in canonical form (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: the file is missing, a folder, not UTF-8 or not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such configuration file") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not a readable TOML file: {error}") from error
+
+
+def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return `values` with dotted overrides (`a.b=1`) applied; a value is TOML, or else a plain string.
+
+    Raises:
+        ConfigError: an override is not `key=value` or goes through a value that is not a table.
+    """
+    result = json.loads(json.dumps(values, default=str))
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            raise ConfigError(f"override {override!r}: write it as key=value or section.key=value")
+        table = result
+        for part in parts[:-1]:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"override {override!r}: {part} is a value, not a section")
+        table[parts[-1]] = _parse_value(text.strip())
+    return result
+
+
+def load(
+    model: type[Model],
+    path: str | Path | None = None,
+    section: str | None = None,
+    overrides: Iterable[str] = (),
+) -> Model:
+    """Build `model` from a section of a TOML file (all of it without `section`) and overrides.
+
+    Raises:
+        ConfigError: the file, a key or a value is not usable.
+    """
+    values = read_toml(path) if path is not None else {}
+    if section is not None:
+        values = values.get(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path}: [{section}] must be a table")
+    where = f"{path} [{section}]" if path and section else str(path or section or "configuration")
+    return model.from_mapping(apply_overrides(values, overrides), where)
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+    problems = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"]) or "value"
+        if item["type"] == "extra_forbidden":
+            problems.append(f"unknown key {key!r} (known here: {', '.join(_known(model, item['loc']))})")
+        else:
+            problems.append(f"{key}={item['input']!r}: {item['msg'][:1].lower() + item['msg'][1:]}")
+    return "; ".join(problems)
+
+
+def _known(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        model = annotation
+    return sorted(model.model_fields)

@@ -1,0 +1,488 @@
+"""Every table of the lake: its columns, its row identity and the order of its rows in a file.
+
+Stages never import each other; they meet in these tables. A column's meaning stands beside it. `key`
+identifies a row: the canonical digest of a table sorts by it, and the audits hold it unique.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+
+STRING, INT, LONG, FLOAT, BINARY = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.binary()
+DATE = pa.date32()
+INSTANT = pa.timestamp("us", tz="UTC")
+
+
+class Reason(StrEnum):
+    """Why a row, a byte or a token did not go on. Closed: the audits refuse any other value."""
+
+    # ingest: a damaged range, a refused fetch, a record that is no page
+    DAMAGED = "damaged"
+    NOT_A_PAGE = "not_a_page"
+    DUPLICATE_PAGE = "duplicate_page"
+    BODY_ENCODING = "body_encoding"
+    TOO_LARGE = "too_large"
+    ROBOTS = "robots"
+    HTTP_STATUS = "http_status"
+    FETCH_FAILED = "fetch_failed"
+    REDIRECT = "redirect"
+    LIMIT = "limit"
+    BAD_ROW = "bad_row"
+    # curate: extraction outcomes
+    EMPTY = "empty"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    EXTRACT_ERROR = "extract_error"
+    EXTRACT_TIMEOUT = "extract_timeout"
+    EXTRACT_MEMORY = "extract_memory"
+    EXTRACT_CRASH = "extract_crash"
+    # curate: rules
+    LANGUAGE = "language"
+    GOPHER_REPETITION = "gopher_repetition"
+    GOPHER_QUALITY = "gopher_quality"
+    C4 = "c4"
+    FINEWEB = "fineweb"
+    # curate: duplicates, by kind
+    EXACT = "exact"
+    NEAR = "near"
+    # tokenize
+    NO_TOKENS = "no_tokens"
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table: name `namespace.table`, Arrow columns, row identity, row order in a file."""
+
+    name: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+    sort_by: tuple[str, ...] = ()
+
+
+def _schema(columns: Iterable[tuple[str, pa.DataType]], required: Iterable[str] = ()) -> pa.Schema:
+    required = set(required)
+    return pa.schema([pa.field(name, kind, nullable=name not in required) for name, kind in columns])
+
+
+#: Where a page came from: enough to read the very bytes again.
+SOURCE = (
+    ("source_file", STRING),  # path or URL of the WARC or table file, or the crawl's start address
+    ("source_offset", LONG),  # byte offset of the record (its gzip member, where compressed); row number of a table
+    ("source_length", LONG),  # bytes of the record in the file; null where the file does not say
+)
+
+PAGES = TableSpec(
+    "web.pages",
+    _schema(
+        (
+            ("page_id", STRING),  # 32 hex digits: digest of url, fetch time and payload digest
+            ("url", STRING),
+            ("host", STRING),
+            ("registered_domain", STRING),
+            ("fetched_at", INSTANT),
+            ("status", INT),
+            ("content_type", STRING),  # media type alone, lower case
+            ("charset", STRING),  # decided at ingest: WHATWG name; null for what is not text
+            ("body", BINARY),  # the payload with content and transfer encodings undone
+            ("payload_digest", STRING),  # sha256 (hex) of body
+            ("crawl", STRING),
+            *SOURCE,
+        ),
+        required=("page_id", "url", "body", "payload_digest", "source_file"),
+    ),
+    key=("page_id",),
+    sort_by=("source_file", "source_offset"),
+)
+
+WEB_REJECTS = TableSpec(
+    "web.rejects",
+    _schema(
+        (
+            ("file", STRING),
+            ("offset", LONG),
+            ("length", LONG),
+            ("url", STRING),
+            ("reason", STRING),
+            ("detail", STRING),
+            ("records", LONG),  # records or fetches this row stands for; 1 but for kinds counted per file
+            ("crawl", STRING),
+        ),
+        required=("reason", "records"),
+    ),
+    key=("file", "offset", "url", "reason", "detail"),
+)
+
+FRONTIER = TableSpec(
+    "web.frontier",
+    _schema(
+        (
+            ("crawl", STRING),
+            ("url", STRING),
+            ("host", STRING),
+            ("depth", INT),
+            ("state", STRING),  # fetched, refused, failed
+            ("next_fetch_at", INSTANT),
+            ("etag", STRING),
+            ("last_modified", STRING),
+            ("tries", INT),
+            ("verdict", STRING),
+        ),
+        required=("url", "state"),
+    ),
+    key=("crawl", "url"),
+)
+
+#: Scores of a text, by rule set; ratios are of 0..1 and null where the text has nothing to divide by.
+SIGNALS = (
+    # Gopher quality
+    ("word_count", INT),  # words with at least one character that is not punctuation
+    ("mean_word_length", FLOAT),  # characters, over the same words
+    ("hash_word_ratio", FLOAT),
+    ("ellipsis_word_ratio", FLOAT),
+    ("bullet_line_ratio", FLOAT),
+    ("ellipsis_line_ratio", FLOAT),
+    ("alpha_word_ratio", FLOAT),
+    ("stop_word_count", INT),  # distinct stop words present
+    # Gopher repetition
+    ("duplicate_paragraph_ratio", FLOAT),
+    ("duplicate_paragraph_char_ratio", FLOAT),
+    ("duplicate_line_ratio", FLOAT),
+    ("duplicate_line_char_ratio", FLOAT),
+    *((f"top_{n}gram_char_ratio", FLOAT) for n in (2, 3, 4)),
+    *((f"duplicate_{n}gram_char_ratio", FLOAT) for n in range(5, 11)),
+    # C4
+    ("c4_lorem_ipsum_lines", INT),
+    ("c4_curly_bracket_lines", INT),
+    ("c4_sentence_count", INT),  # over the lines that C4's line rules keep
+    # FineWeb
+    ("fineweb_line_punctuation_ratio", FLOAT),
+    ("fineweb_short_line_ratio", FLOAT),
+    ("fineweb_duplicate_line_char_ratio", FLOAT),
+    ("fineweb_newline_word_ratio", FLOAT),
+)
+
+CANDIDATES = TableSpec(
+    "corpus.candidates",
+    _schema(
+        (
+            ("doc_id", STRING),  # the page's page_id
+            ("url", STRING),
+            ("registered_domain", STRING),
+            ("fetched_at", INSTANT),
+            ("outcome", STRING),  # ok, or the Reason why there is no text
+            ("outcome_detail", STRING),
+            ("extractor", STRING),  # name and version
+            ("title", STRING),
+            ("author", STRING),
+            ("published_at", DATE),
+            ("language", STRING),  # ISO 639 code
+            ("language_score", FLOAT),
+            ("text", STRING),
+            ("text_digest", STRING),  # sha256 (hex) of text
+            ("body_bytes", LONG),  # of the page's body
+            ("decoded_bytes", LONG),  # of the body as UTF-8
+            ("extracted_bytes", LONG),  # of the extracted text, before normalisation
+            ("normalised_bytes", LONG),  # after normalisation, before line rules
+            ("text_bytes", LONG),  # of text
+            *SIGNALS,
+            ("minhash", BINARY),  # little-endian uint32 values, datasketch's affine32 scheme
+            *SOURCE,
+        ),
+        required=("doc_id", "url", "outcome"),
+    ),
+    key=("doc_id",),
+    sort_by=("doc_id",),
+)
+
+DOCUMENTS = TableSpec(
+    "corpus.documents",
+    _schema(
+        (
+            ("doc_id", STRING),
+            ("url", STRING),
+            ("registered_domain", STRING),
+            ("fetched_at", INSTANT),
+            ("title", STRING),
+            ("author", STRING),
+            ("published_at", DATE),
+            ("language", STRING),
+            ("language_score", FLOAT),
+            ("text", STRING),
+            ("text_digest", STRING),
+            ("text_bytes", LONG),
+            ("cluster_id", STRING),  # smallest doc_id of its near-duplicate cluster; its own where it is alone
+            ("cluster_size", LONG),
+            ("rules", STRING),  # digest of the rules that kept it
+            *SOURCE,
+        ),
+        required=("doc_id", "url", "text", "text_digest", "cluster_id", "rules"),
+    ),
+    key=("doc_id",),
+    sort_by=("doc_id",),
+)
+
+REJECTS = TableSpec(
+    "corpus.rejects",
+    _schema(
+        (
+            ("doc_id", STRING),
+            ("url", STRING),
+            ("stage", STRING),  # extract or filter
+            ("reason", STRING),
+            ("rule", STRING),  # the first rule that failed, in the preset's order
+            ("value", FLOAT),
+            ("threshold", FLOAT),
+            ("text_bytes", LONG),
+        ),
+        required=("doc_id", "stage", "reason", "rule"),
+    ),
+    key=("doc_id",),
+    sort_by=("doc_id",),
+)
+
+DUPLICATES = TableSpec(
+    "corpus.duplicates",
+    _schema(
+        (
+            ("doc_id", STRING),
+            ("url", STRING),
+            ("keeper_id", STRING),
+            ("kind", STRING),  # exact or near
+            ("jaccard", FLOAT),  # true Jaccard of the shingle sets of doc_id and keeper_id
+            ("cluster_id", STRING),
+            ("text_bytes", LONG),
+        ),
+        required=("doc_id", "keeper_id", "kind", "jaccard", "cluster_id"),
+    ),
+    key=("doc_id",),
+    sort_by=("doc_id",),
+)
+
+SHARDS = TableSpec(
+    "tokens.shards",
+    _schema(
+        (
+            ("shard", STRING),  # file name of the tar
+            ("split", STRING),  # train, validation or test
+            ("path", STRING),
+            ("bytes", LONG),
+            ("sha256", STRING),  # of the tar
+            ("samples", LONG),
+            ("rows", LONG),  # contexts
+            ("tokens", LONG),  # of documents, their end-of-text tokens included
+            ("padding", LONG),  # tokens that fill the last context
+            ("documents", LONG),
+            ("context_length", INT),
+            ("tokenizer_digest", STRING),
+            ("corpus_snapshot", LONG),  # snapshot of corpus.documents the shard was made from
+        ),
+        required=("shard", "split", "path", "bytes", "sha256", "samples", "rows", "tokens"),
+    ),
+    key=("shard",),
+    sort_by=("shard",),
+)
+
+TOKEN_DOCUMENTS = TableSpec(
+    "tokens.documents",
+    _schema(
+        (
+            ("doc_id", STRING),
+            ("part", INT),  # a document that crosses contexts has one part in each
+            ("shard", STRING),
+            ("split", STRING),
+            ("sample", INT),
+            ("row", INT),  # within the sample
+            ("offset", INT),  # first token within the row
+            ("length", INT),  # tokens, the end-of-text token included
+        ),
+        required=("doc_id", "part", "shard", "split", "sample", "row", "offset", "length"),
+    ),
+    key=("doc_id", "part"),
+    sort_by=("shard", "sample", "row", "offset"),
+)
+
+TRAIN_RUNS = TableSpec(
+    "train.runs",
+    _schema(
+        (
+            ("run", STRING),
+            ("model", STRING),
+            ("parameters", LONG),
+            ("world_size", INT),
+            ("steps", LONG),
+            ("tokens", LONG),
+            ("seconds", FLOAT),
+            ("shards_digest", STRING),  # fingerprint of the shard set
+            ("tokenizer_digest", STRING),
+            ("export_path", STRING),
+            ("config", STRING),  # JSON
+        ),
+        required=("run", "steps"),
+    ),
+    key=("run",),
+)
+
+TRAIN_STEPS = TableSpec(
+    "train.steps",
+    _schema(
+        (
+            ("run", STRING),
+            ("step", LONG),
+            ("loss", FLOAT),  # nats per token, mean over the global batch
+            ("learning_rate", FLOAT),
+            ("gradient_norm", FLOAT),
+            ("tokens", LONG),
+            ("seconds", FLOAT),
+            ("data_seconds", FLOAT),  # of which waiting for data
+        ),
+        required=("run", "step", "loss"),
+    ),
+    key=("run", "step"),
+    sort_by=("run", "step"),
+)
+
+TRAIN_BATCHES = TableSpec(
+    "train.batches",
+    _schema(
+        (
+            ("run", STRING),
+            ("step", LONG),
+            ("position", LONG),  # of the row in the global batch
+            ("rank", INT),
+            ("shard", STRING),
+            ("sample", INT),
+            ("row", INT),
+        ),
+        required=("run", "step", "position", "shard", "sample", "row"),
+    ),
+    key=("run", "step", "position"),
+    sort_by=("run", "step", "position"),
+)
+
+EVAL_RESULTS = TableSpec(
+    "eval.results",
+    _schema(
+        (
+            ("run", STRING),  # of training
+            ("step", LONG),  # of the checkpoint; 0 is the untrained model
+            ("task", STRING),
+            ("metric", STRING),
+            ("value", FLOAT),
+            ("samples", LONG),  # examples behind the value
+            ("corpus_snapshot", LONG),
+        ),
+        required=("run", "step", "task", "metric", "value"),
+    ),
+    key=("run", "step", "task", "metric"),
+)
+
+EVAL_SAMPLES = TableSpec(
+    "eval.samples",
+    _schema(
+        (
+            ("run", STRING),
+            ("step", LONG),
+            ("task", STRING),
+            ("sample", STRING),  # doc_id of a held-out document, or a task's own id
+            ("metric", STRING),
+            ("value", FLOAT),
+            ("output", STRING),
+        ),
+        required=("run", "step", "task", "sample", "metric"),
+    ),
+    key=("run", "step", "task", "sample", "metric"),
+)
+
+OPS_RUNS = TableSpec(
+    "ops.runs",
+    _schema(
+        (
+            ("run_id", STRING),
+            ("stage", STRING),
+            ("digest", STRING),  # of inputs and configuration
+            ("started_at", INSTANT),
+            ("finished_at", INSTANT),
+            ("inputs", STRING),  # JSON: what was read, by table snapshot or file digest
+            ("config", STRING),  # JSON
+            ("version", STRING),  # of Millpond
+        ),
+        required=("run_id", "stage", "digest"),
+    ),
+    key=("run_id",),
+)
+
+OPS_LEDGER = TableSpec(
+    "ops.ledger",
+    _schema(
+        (
+            ("run_id", STRING),
+            ("stage", STRING),
+            ("unit", STRING),  # records, documents, bytes or tokens
+            ("entry", STRING),  # in, out, rejected, duplicate, removed or transformed
+            ("reason", STRING),  # of what did not go on; the step, for transformed
+            ("amount", LONG),
+        ),
+        required=("run_id", "stage", "unit", "entry", "amount"),
+    ),
+    key=("run_id", "unit", "entry", "reason"),
+)
+
+OPS_AUDITS = TableSpec(
+    "ops.audits",
+    _schema(
+        (
+            ("run_id", STRING),
+            ("table", STRING),
+            ("expectation", STRING),
+            ("column", STRING),
+            ("success", pa.bool_()),
+            ("observed", STRING),
+            ("threshold", STRING),
+        ),
+        required=("run_id", "table", "expectation", "success"),
+    ),
+    key=("run_id", "table", "expectation", "column"),
+)
+
+OPS_RELEASES = TableSpec(
+    "ops.releases",
+    _schema(
+        (
+            ("release", LONG),  # 1, 2, 3, …
+            ("released_at", INSTANT),
+            ("run_id", STRING),
+            ("stage", STRING),
+            ("digest", STRING),  # of the run's inputs and configuration
+            ("tables", STRING),  # JSON: table → snapshot id; together they are one state of the lake
+        ),
+        required=("release", "run_id", "stage", "digest", "tables"),
+    ),
+    key=("release",),
+)
+
+TABLES: dict[str, TableSpec] = {
+    spec.name: spec
+    for spec in (
+        PAGES,
+        WEB_REJECTS,
+        FRONTIER,
+        CANDIDATES,
+        DOCUMENTS,
+        REJECTS,
+        DUPLICATES,
+        SHARDS,
+        TOKEN_DOCUMENTS,
+        TRAIN_RUNS,
+        TRAIN_STEPS,
+        TRAIN_BATCHES,
+        EVAL_RESULTS,
+        EVAL_SAMPLES,
+        OPS_RUNS,
+        OPS_LEDGER,
+        OPS_AUDITS,
+        OPS_RELEASES,
+    )
+}
