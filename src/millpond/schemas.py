@@ -194,7 +194,7 @@ CANDIDATES = TableSpec(
         required=("doc_id", "url", "outcome"),
     ),
     key=("doc_id",),
-    sort_by=("doc_id",),
+    sort_by=("source_file", "source_offset"),
 )
 
 DOCUMENTS = TableSpec(

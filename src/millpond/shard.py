@@ -4,4 +4,337 @@ A shard is a plain tar that `webdataset` reads: each member `NNNNNN.npy` is one 
 shape (rows, context_length). Beside `name.tar` lies `name.index.json`, a `ShardIndex`: where each sample's
 array data starts, its shape and a digest, so that rows are read in any order from a memory map and damage
 is found before a sample is handed out.
+
+Format, version 1:
+
+- All samples hold `rows_per_sample` rows, the last one at most that many. Only the last row of a shard may
+  end in padding, which is `eos_id`; `tokens` counts what is not padding.
+- A sample's region runs from its tar header to the next sample's (the last one's to the end of the file), so
+  every byte of the tar belongs to one region. `digest` is the first half of the region's sha256: a flipped
+  byte in a header, in the array or in the tar's trailer is found when that sample is first asked for.
+- The index carries a digest of itself. The tar's size is checked at opening; its sha256 only with `verify`.
+
+Nothing is unpickled: rows are views of the mapped bytes at the places the index names. Bytes are checked
+once per opening; a map cannot notice a file that is changed in place or cut short while it is open.
 """
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+from collections import OrderedDict
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from millpond.config import digest_of
+from millpond.errors import ShardError
+
+Tokens: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
+
+SPLITS = ("train", "validation", "test")
+TAR_SUFFIX, INDEX_SUFFIX = ".tar", ".index.json"
+
+Count = Annotated[int, Field(ge=0, lt=2**48)]
+Positive = Annotated[int, Field(ge=1, lt=2**48)]
+
+
+def token_dtype(vocab_size: int) -> Literal["uint16", "uint32"]:
+    """The narrowest dtype that holds every id of a vocabulary."""
+    return "uint16" if vocab_size <= 1 << 16 else "uint32"
+
+
+def region_digest(region: bytes | memoryview) -> str:
+    """Digest of one sample's region of the tar: 32 hex digits, the first half of its sha256."""
+    return hashlib.sha256(region).hexdigest()[:32]
+
+
+class Samples(BaseModel):
+    """The samples of one shard, by column; sample k is member `%06d.npy` % k."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    start: Annotated[list[Count], Field(min_length=1)]
+    """Byte at which the sample's region (its tar header) starts."""
+    offset: list[Count]
+    """Byte at which its array data starts."""
+    rows: list[Positive]
+    tokens: list[Positive]
+    digest: list[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]]
+
+
+class ShardIndex(BaseModel):
+    """What stands in `name.index.json`; an instance is consistent in itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    version: Literal[1] = 1
+    shard: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.tar$", max_length=200)]
+    """File name of the tar, in the index's own folder."""
+    split: Literal["train", "validation", "test"]
+    size: Positive
+    """Bytes of the tar."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    context_length: Positive
+    rows_per_sample: Positive
+    dtype: Literal["uint16", "uint32"]
+    """Little-endian on disk."""
+    vocab_size: Annotated[int, Field(ge=1, le=2**32)]
+    eos_id: Count
+    tokenizer_digest: str
+    samples: Samples
+
+    @property
+    def numpy_dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
+        return np.dtype(self.dtype).newbyteorder("<")
+
+    @property
+    def rows(self) -> int:
+        """Rows (contexts) of all samples."""
+        return sum(self.samples.rows)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of documents, their end-of-text tokens included, padding not."""
+        return sum(self.samples.tokens)
+
+    @property
+    def padding(self) -> int:
+        """Tokens that fill the last row."""
+        return self.rows * self.context_length - self.tokens
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        columns = self.samples
+        count, item = len(columns.start), self.numpy_dtype.itemsize
+        if any(len(c) != count for c in (columns.offset, columns.rows, columns.tokens, columns.digest)):
+            raise ValueError("the columns of samples differ in length")
+        if self.eos_id >= self.vocab_size or self.dtype != token_dtype(self.vocab_size):
+            raise ValueError(
+                f"eos_id {self.eos_id} or {self.dtype} does not fit vocab_size {self.vocab_size}"
+            )
+        if columns.start[0] != 0:
+            raise ValueError("the first sample does not start at byte 0")
+        ends = [*columns.start[1:], self.size]
+        for k, (start, offset, end, rows) in enumerate(
+            zip(columns.start, columns.offset, ends, columns.rows, strict=True)
+        ):
+            size = rows * self.context_length * item
+            if not start <= offset <= offset + size <= end or offset % item:
+                raise ValueError(
+                    f"sample {k}: {size} bytes at {offset} do not lie in its region {start}..{end}"
+                )
+        full, last = self.rows_per_sample, columns.rows[-1]
+        if last > full or any(rows != full for rows in columns.rows[:-1]):
+            raise ValueError(f"every sample but the last must have {full} rows")
+        tokens = [rows * self.context_length for rows in columns.rows]
+        if (
+            columns.tokens[:-1] != tokens[:-1]
+            or not 0 <= tokens[-1] - columns.tokens[-1] < self.context_length
+        ):
+            raise ValueError("only the last row of a shard may have padding")
+        return self
+
+    def to_json(self) -> bytes:
+        """The index file's bytes; equal indices give equal bytes."""
+        body = self.model_dump(mode="json")
+        return json.dumps({"digest": digest_of(body), **body}, separators=(",", ":")).encode() + b"\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and check an index file.
+
+        Raises:
+            ShardError: the file is missing, damaged, inconsistent or belongs to another shard.
+        """
+        try:
+            body = json.loads(path.read_bytes())
+            if not isinstance(body, dict):
+                raise ValueError("it holds no JSON object")
+            if body.pop("digest", None) != digest_of(body):
+                raise ValueError("its content does not match its own digest")
+            index = cls.model_validate(body)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "index"
+            raise ShardError(f"{path}: not a usable shard index: {where}: {first['msg']}") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise ShardError(f"{path}: not a readable shard index: {error}; write the shard again") from error
+        if index_path(path.parent, index.shard) != path:
+            raise ShardError(f"{path}: it describes {index.shard!r}, not the tar beside it of the same name")
+        return index
+
+
+def index_path(folder: Path, shard: str) -> Path:
+    """Where the index of the tar named `shard` lies."""
+    return folder / (shard.removesuffix(TAR_SUFFIX) + INDEX_SUFFIX)
+
+
+class Shard:
+    """One shard, mapped into memory. Arrays handed out are read-only views that keep the map alive."""
+
+    def __init__(self, path: Path, *, verify: bool = False) -> None:
+        """Open the shard of the index file `path`; `verify` reads and hashes the whole tar now.
+
+        Raises:
+            ShardError: the index or the tar is missing, damaged, or the two do not belong together.
+        """
+        self.index = index = ShardIndex.read(path)
+        self.path = path.with_name(index.shard)
+        try:
+            with self.path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise ShardError(f"{self.path}: cannot be opened as a shard: {error}") from error
+        if len(self._map) != index.size:
+            raise ShardError(
+                f"{self.path}: has {len(self._map)} bytes, not {index.size} as indexed; copy it again"
+            )
+        if verify and hashlib.sha256(self._map).hexdigest() != index.sha256:
+            raise ShardError(f"{self.path}: its sha256 is not the one in its index; copy it again")
+        dtype = index.numpy_dtype
+        self._tokens: Tokens = np.frombuffer(self._map, dtype, count=index.size // dtype.itemsize)
+        self._first = [offset // dtype.itemsize for offset in index.samples.offset]
+        self._rows = index.samples.rows
+        self._context = index.context_length
+        self._checked = bytearray(len(self._rows))
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._rows)
+
+    def rows(self, sample: int) -> Tokens:
+        """The rows of one sample: shape (rows, context_length), a view.
+
+        Raises:
+            ShardError: there is no such sample, or its bytes are not those that were written.
+        """
+        self.check(sample)
+        count = self._rows[sample]
+        first = self._first[sample]
+        return self._tokens[first : first + count * self._context].reshape(count, self._context)
+
+    def row(self, sample: int, row: int) -> Tokens:
+        """One row: shape (context_length,), a view.
+
+        Raises:
+            ShardError: there is no such row, or its sample's bytes are not those that were written.
+        """
+        self.check(sample)
+        if not 0 <= row < self._rows[sample]:
+            raise ShardError(f"{self.path}: sample {sample} has {self._rows[sample]} rows, no row {row}")
+        first = self._first[sample] + row * self._context
+        return self._tokens[first : first + self._context]
+
+    def valid_tokens(self, sample: int) -> int:
+        """Tokens of a sample that are not padding; padding stands at the end of its last row."""
+        return self.index.samples.tokens[sample]
+
+    def check(self, sample: int) -> None:
+        """Compare a sample's region with its digest, the first time it is asked for.
+
+        Raises:
+            ShardError: there is no such sample, its bytes were changed, or it holds an impossible id.
+        """
+        if not 0 <= sample < len(self._checked):
+            raise ShardError(f"{self.path}: has {len(self)} samples, no sample {sample}")
+        if self._checked[sample]:
+            return
+        starts = self.index.samples.start
+        end = starts[sample + 1] if sample + 1 < len(starts) else self.index.size
+        with memoryview(self._map) as view, view[starts[sample] : end] as region:
+            if region_digest(region) != self.index.samples.digest[sample]:
+                raise ShardError(
+                    f"{self.path}: sample {sample} (bytes {starts[sample]} to {end}) is damaged: "
+                    "its digest is not the one in the index; copy the shard again or write it again"
+                )
+        first = self._first[sample]
+        largest = int(self._tokens[first : first + self._rows[sample] * self._context].max())
+        if largest >= self.index.vocab_size:
+            raise ShardError(
+                f"{self.path}: sample {sample} holds id {largest}, vocab_size is {self.index.vocab_size}"
+            )
+        self._checked[sample] = 1
+
+
+class ShardSet:
+    """The shards of one split, in the order of their names, made with one tokenizer and one context length.
+
+    At most `max_open` shards are mapped at once; one that is opened again is checked again.
+    """
+
+    def __init__(self, paths: Iterable[str | Path], *, verify: bool = False, max_open: int = 128) -> None:
+        """Open the shards of these index files; `verify` reads and hashes every tar now.
+
+        Raises:
+            ShardError: no shard, one is unusable, two have one name, or they do not fit together.
+        """
+        self._paths = sorted((Path(path) for path in paths), key=lambda path: path.name)
+        if not self._paths:
+            raise ShardError("no shards were named: give the index files (*.index.json) of one split")
+        for one, other in pairwise(self._paths):
+            if one.name == other.name:
+                raise ShardError(f"{one} and {other} have one name: a set holds each shard once")
+        self._max_open = max_open
+        self._open: OrderedDict[int, Shard] = OrderedDict()
+        names, hashes, rows, tokens = [], [], [], 0
+        first = ShardIndex.read(self._paths[0])
+        for path in self._paths:
+            index = Shard(path, verify=verify).index
+            for field in ("split", "context_length", "vocab_size", "eos_id", "tokenizer_digest"):
+                mine, theirs = getattr(index, field), getattr(first, field)
+                if mine != theirs:
+                    raise ShardError(f"{path}: {field} is {mine!r}, that of {first.shard} is {theirs!r}")
+            names.append(index.shard)
+            hashes.append(index.sha256)
+            rows.append(index.rows)
+            tokens += index.tokens
+        self.names, self._hashes = tuple(names), tuple(hashes)
+        self.rows = tuple(rows)
+        """Rows of each shard."""
+        self.total_rows, self.total_tokens = sum(rows), tokens
+        self.split, self.context_length, self.eos_id = first.split, first.context_length, first.eos_id
+        self.vocab_size, self.tokenizer_digest = first.vocab_size, first.tokenizer_digest
+        self.dtype = first.numpy_dtype
+        what = [first.split, first.tokenizer_digest, first.context_length, names, hashes]
+        self.fingerprint = digest_of(what)
+        """Sha256 (hex) over split, tokenizer, context length, names and sha256s; not over paths."""
+
+    @classmethod
+    def of_folder(cls, folder: str | Path, split: str, *, verify: bool = False) -> Self:
+        """All shards of `split` in `folder`, by the names of their index files.
+
+        Raises:
+            ShardError: there is none, or one is not usable.
+        """
+        paths = list(Path(folder).glob(f"{split}-*{INDEX_SUFFIX}"))
+        if not paths:
+            raise ShardError(f"{folder}: holds no {split} shards ({split}-*{INDEX_SUFFIX})")
+        return cls(paths, verify=verify)
+
+    def __len__(self) -> int:
+        """Number of shards."""
+        return len(self.names)
+
+    def shard(self, number: int) -> Shard:
+        """The shard of that number, opened where it is not.
+
+        Raises:
+            ShardError: it became unreadable, or was replaced since the set was made.
+        """
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number]
+        shard = Shard(self._paths[number])
+        if shard.index.sha256 != self._hashes[number]:
+            raise ShardError(f"{shard.path}: was replaced while in use; start again on the new shards")
+        self._open[number] = shard
+        if len(self._open) > self._max_open:
+            self._open.popitem(last=False)
+        return shard

@@ -1,0 +1,155 @@
+"""The ledger, counted again: SQL over the staged files that shares no code with the stages.
+
+For each stage the queries below give `(reason, amount)` from the data itself; they must agree with the run's
+ledger line by line, every unit must balance, and every row that came in must be found exactly once among
+what went on and what did not. A row missing from any table shows up here as a number, and nothing is published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from millpond.errors import LedgerError
+from millpond.publish import Batch
+from millpond.schemas import TABLES
+
+
+@dataclass(frozen=True)
+class Recount:
+    """One entry of a stage's ledger, counted from the data."""
+
+    unit: str
+    entry: str
+    sql: str
+
+
+def _bytes(column: str) -> str:
+    return f"coalesce(sum({column}), 0)"
+
+
+RECOUNTS: dict[str, tuple[Recount, ...]] = {
+    "ingest": (
+        Recount("records", "out", "select null, count(*) from new_web_pages"),
+        Recount("records", "rejected", "select reason, sum(records) from new_web_rejects group by 1"),
+    ),
+    "curate": (
+        Recount("documents", "in", "select null, count(*) from in_web_pages"),
+        Recount("documents", "out", "select null, count(*) from new_corpus_documents"),
+        Recount("documents", "rejected", "select reason, count(*) from new_corpus_rejects group by 1"),
+        Recount("documents", "duplicate", "select kind, count(*) from new_corpus_duplicates group by 1"),
+        Recount("bytes", "in", f"select null, {_bytes('octet_length(body)')} from in_web_pages"),
+        Recount("bytes", "out", f"select null, {_bytes('strlen(text)')} from new_corpus_documents"),
+        Recount(
+            "bytes",
+            "removed",
+            "select reason, sum(text_bytes) from (select reason, text_bytes from new_corpus_rejects "
+            "union all select kind, text_bytes from new_corpus_duplicates) group by 1 having sum(text_bytes) <> 0",
+        ),
+    ),
+    "tokenize": (
+        Recount("documents", "in", "select null, count(*) from in_corpus_documents"),
+        Recount("documents", "out", "select null, count(distinct doc_id) from new_tokens_documents"),
+        Recount("tokens", "in", f"select null, {_bytes('length')} from new_tokens_documents"),
+        Recount("tokens", "out", f"select null, {_bytes('tokens')} from new_tokens_shards"),
+    ),
+    "train": (Recount("records", "out", "select null, count(*) from new_train_batches"),),
+    "eval": (),
+}
+
+#: Queries that must return no row; each row is a sentence.
+CONSERVED: dict[str, tuple[str, ...]] = {
+    "curate": (
+        """
+        with gone as (
+            select doc_id from new_corpus_documents union all select doc_id from new_corpus_rejects
+            union all select doc_id from new_corpus_duplicates
+        )
+        select 'page ' || coalesce(page_id, doc_id) || ' is found ' || count(doc_id) || ' times among documents, '
+            || 'rejects and duplicates, and ' || count(distinct page_id) || ' times among the pages'
+        from in_web_pages full join gone on page_id = doc_id
+        group by page_id, doc_id having count(doc_id) <> 1 or count(distinct page_id) <> 1
+        """,
+        """
+        select 'page ' || page_id || ' has no candidate' from in_web_pages
+        anti join new_corpus_candidates on page_id = doc_id
+        """,
+        """
+        select 'duplicate ' || d.doc_id || ' names a keeper that is not kept: ' || d.keeper_id
+        from new_corpus_duplicates d anti join new_corpus_documents k on d.keeper_id = k.doc_id
+        """,
+    ),
+    "tokenize": (
+        """
+        select 'document ' || d.doc_id || ' has no tokens' from in_corpus_documents d
+        anti join new_tokens_documents t on d.doc_id = t.doc_id
+        """,
+        """
+        select 'shard ' || shard || ' holds ' || s.tokens || ' tokens, its documents ' || coalesce(sum(d.length), 0)
+        from new_tokens_shards s left join new_tokens_documents d using (shard)
+        group by shard, s.tokens having s.tokens <> coalesce(sum(d.length), 0)
+        """,
+    ),
+}
+
+
+def check(batch: Batch) -> int:
+    """Count everything again; returns the number of ledger lines compared.
+
+    Raises:
+        LedgerError: a line differs from the data, a unit does not balance, or a row is nowhere or twice.
+    """
+    with duckdb.connect() as connection:
+        for table in TABLES:
+            _view(connection, "new", table, batch.new.get(table, []))
+            _view(connection, "in", table, batch.inputs.get(table, []))
+        problems = _unbalanced(connection) + _different(connection, batch.stage)
+        for query in CONSERVED.get(batch.stage, ()):
+            problems += [str(row[0]) for row in connection.execute(f"{query} limit 3").fetchall()]
+        lines = connection.execute("select count(*) from new_ops_ledger").fetchone()
+    if problems:
+        raise LedgerError(f"{batch.stage}: the ledger does not balance: {'; '.join(problems[:3])}")
+    return int(lines[0]) if lines else 0
+
+
+def _view(connection: duckdb.DuckDBPyConnection, prefix: str, table: str, files: list[str]) -> None:
+    name = f"{prefix}_{table.replace('.', '_')}"
+    if files:
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+        connection.execute(f"create view {name} as select * from read_parquet([{listed}])")
+    else:
+        empty = TABLES[table].schema.empty_table()
+        connection.from_arrow(empty).create(name)
+
+
+def _unbalanced(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    rows = connection.execute("""
+        select unit, sum(case when entry = 'in' then amount else 0 end) as came,
+            sum(case when entry = 'in' then 0 else amount end) as rest
+        from new_ops_ledger group by unit having came <> rest order by unit
+    """).fetchall()
+    return [f"{unit}: in {came:,} but accounted for {rest:,}" for unit, came, rest in rows]
+
+
+def _different(connection: duckdb.DuckDBPyConnection, stage: str) -> list[str]:
+    problems = []
+    for recount in RECOUNTS[stage]:
+        rows = connection.execute(
+            f"""
+            with data(reason, amount) as ({recount.sql}), lines as (
+                select reason, amount from new_ops_ledger where unit = ? and entry = ?
+            )
+            select coalesce(lines.reason, data.reason), coalesce(lines.amount, 0), coalesce(data.amount, 0)
+            from lines full join data on lines.reason is not distinct from data.reason
+            where coalesce(lines.amount, 0) <> coalesce(data.amount, 0) order by 1
+            """,
+            [recount.unit, recount.entry],
+        ).fetchall()
+        problems += [
+            f"{recount.unit} {recount.entry} {reason or ''}: ledger {said:,}, data {found:,}".replace(" :", ":")
+            for reason, said, found in rows
+        ]
+    return problems
+
+

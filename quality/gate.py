@@ -1,0 +1,211 @@
+"""The write-audit-publish gate: everything that must hold before a batch may be seen.
+
+For each table of the batch that has a suite, Great Expectations judges the new files; then the gate checks what
+Great Expectations does not: that every expectation really ran and on as many rows as were written, that a table's
+key is unique over all a reader would see, and that the ledger, counted again, balances. The results become rows
+of `ops.audits`; Data Docs stay in the run's folder, also (and above all) when the batch is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from millpond.errors import AuditError, LedgerError, require
+from millpond.lake import Lake
+from millpond.publish import Audit, Batch
+from millpond.quality import balance
+from millpond.quality.suites import SUITES, Suite, columns, expectations
+from millpond.schemas import TABLES
+
+log = logging.getLogger(__name__)
+
+#: Up to this many rows the suite's columns are judged in the driver by pandas; above, by Spark where they lie.
+IN_MEMORY_ROWS = 1_000_000
+
+
+def gate(lake: Lake) -> Audit:
+    """The audit to hand to `Run.publish`."""
+    return lambda batch: Gate(lake.run_folder(batch.run_id)).judge(batch)
+
+
+class Gate:
+    """Judges one batch and keeps a page of the verdict in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def judge(self, batch: Batch) -> list[dict[str, Any]]:
+        """Audit rows of a batch that passed.
+
+        Raises:
+            AuditError: an expectation failed or did not run; names table, expectation and what was seen.
+            LedgerError: the counts do not add up.
+        """
+        rows: list[dict[str, Any]] = []
+        suites = [SUITES[table] for table in sorted(batch.new) if table in SUITES]
+        if suites:
+            rows += self._expectations(batch, suites)
+        rows += [_unique_key(table, files) for table, files in sorted(batch.whole.items()) if files]
+        self._write(rows)
+        failed = [row for row in rows if not row["success"]]
+        if failed:
+            raise AuditError(_sentence(failed, self.folder / "audit.json"))
+        try:
+            lines = balance.check(batch)
+        except LedgerError as error:
+            self._write([*rows, _row("ops.ledger", "ledger_balances", "", False, str(error), "")])
+            raise
+        rows.append(_row("ops.ledger", "ledger_balances", "", True, f"{lines} lines", ""))
+        self._write(rows)
+        return rows
+
+    def _write(self, rows: Sequence[dict[str, Any]]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "audit.json").write_text(json.dumps(list(rows), indent=2, default=str) + "\n")
+
+    def _expectations(self, batch: Batch, suites: Sequence[Suite]) -> list[dict[str, Any]]:
+        context = _context(self.folder / "data_docs")
+        rows: list[dict[str, Any]] = []
+        for suite in suites:
+            rows += _judge_suite(context, suite, batch.new[suite.table])
+        context.build_data_docs()
+        return rows
+
+
+def _context(docs: Path) -> Any:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    gx = require("great_expectations", "quality")
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)}
+    context.delete_data_docs_site("local_site")
+    context.add_data_docs_site(
+        "local_site",
+        {
+            "class_name": "SiteBuilder",
+            "store_backend": backend,
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        },
+    )
+    return context
+
+
+def _judge_suite(context: Any, suite: Suite, files: Sequence[str]) -> list[dict[str, Any]]:
+    gx = require("great_expectations", "quality")
+    floor = require("great_expectations.expectations", "quality").ExpectTableRowCountToBeBetween
+    written = _count(files)
+    if written == 0:
+        return [_row(suite.table, "row_floor", "", suite.floor == 0, "0 rows", f"at least {suite.floor}")]
+    built = [floor(min_value=max(suite.floor, 1)), *expectations(suite)]
+    asset, frame = _frame(context, suite, files, columns(suite, built), written)
+    named = context.suites.add(gx.ExpectationSuite(suite.table, expectations=built))
+    definition = context.validation_definitions.add(
+        gx.ValidationDefinition(
+            name=suite.table, data=asset.add_batch_definition_whole_dataframe("new"), suite=named
+        )
+    )
+    outcome = definition.run(batch_parameters={"dataframe": frame})
+    if len(outcome.results) != len(built):
+        raise AuditError(
+            f"{suite.table}: {len(built)} expectations were asked for and {len(outcome.results)} ran; "
+            "nothing was published"
+        )
+    return [_result_row(suite.table, result, written) for result in outcome.results]
+
+
+def _frame(
+    context: Any, suite: Suite, files: Sequence[str], wanted: dict[str, str], rows: int
+) -> tuple[Any, Any]:
+    selected = ", ".join(f'{sql} as "{name}"' for name, sql in wanted.items())
+    if rows <= IN_MEMORY_ROWS:
+        with duckdb.connect() as connection:
+            frame = connection.execute(f"select {selected} from read_parquet(?)", [list(files)]).df()
+        return context.data_sources.add_pandas(suite.table).add_dataframe_asset("files"), frame
+    from millpond.spark import read_files, session
+
+    view = read_files(session("millpond audit"), suite.table, files)
+    frame = view.selectExpr(*(f"{sql} as {name}".replace('"', "`") for name, sql in wanted.items()))
+    return context.data_sources.add_spark(suite.table).add_dataframe_asset("files"), frame
+
+
+def _count(files: Sequence[str]) -> int:
+    if not files:
+        return 0
+    with duckdb.connect() as connection:
+        row = connection.execute("select count(*) from read_parquet(?)", [list(files)]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _result_row(table: str, result: Any, written: int) -> dict[str, Any]:
+    """One audit row; an expectation that raised, or looked at other than the rows written, has failed."""
+    settings = dict(result.expectation_config.kwargs)
+    settings.pop("batch_id", None)
+    column = settings.pop("column", None) or "/".join(
+        str(settings.pop(key)) for key in ("column_A", "column_B") if key in settings
+    )
+    seen = result.result.get("element_count", written)
+    raised = bool(result.exception_info.get("raised_exception", False))
+    observed: dict[str, Any] = {
+        key: result.result[key]
+        for key in ("observed_value", "unexpected_count", "missing_count", "partial_unexpected_list")
+        if result.result.get(key) not in (None, [], 0)
+    }
+    if "partial_unexpected_list" in observed:
+        observed["partial_unexpected_list"] = observed["partial_unexpected_list"][:3]
+    if raised:
+        observed = {"did_not_run": result.exception_info.get("exception_message")}
+    if result.result.get("missing_count"):
+        # Great Expectations passes an all-null column; a column named here may not be null.
+        observed["nulls"] = result.result["missing_count"]
+    success = bool(result.success) and not raised and seen == written and "nulls" not in observed
+    return _row(
+        table,
+        result.expectation_config.type,
+        column,
+        success,
+        json.dumps(observed, default=str) if observed else f"{seen} rows",
+        json.dumps(settings, default=str),
+    )
+
+
+def _unique_key(table: str, files: Sequence[str]) -> dict[str, Any]:
+    key = TABLES[table].key
+    names = ", ".join(f'"{name}"' for name in key)
+    with duckdb.connect() as connection:
+        twice = connection.execute(
+            f"select {names}, count(*) from read_parquet(?) group by {names} having count(*) > 1 limit 1",
+            [list(files)],
+        ).fetchone()
+    observed = f"{twice[:-1]} is there {twice[-1]} times" if twice else "no key twice"
+    return _row(table, "key_is_unique", "/".join(key), twice is None, observed, "")
+
+
+def _row(
+    table: str, expectation: str, column: str, success: bool, observed: str, threshold: str
+) -> dict[str, Any]:
+    return {
+        "table": table,
+        "expectation": expectation,
+        "column": column or None,
+        "success": success,
+        "observed": observed,
+        "threshold": threshold or None,
+    }
+
+
+def _sentence(failed: Sequence[dict[str, Any]], page: Path) -> str:
+    first = failed[0]
+    column = f" on {first['column']}" if first["column"] else ""
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return (
+        f"{first['table']}: {first['expectation']}{column} failed, seen {first['observed']}{more}; "
+        f"nothing was published; all results are in {page}"
+    )

@@ -1,0 +1,254 @@
+"""Parquet data files: written by tasks, described by manifests the driver publishes.
+
+A `TableWriter` streams Arrow batches of one table into uniquely named, immutable Parquet files and returns
+a `DataFileEntry` for each: path, size, counts and column bounds. Entries travel as JSON, so the driver
+registers files in Iceberg without opening a footer or listing a folder. Files of a lost task attempt are
+never named in a manifest and so never become visible.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.schema import Schema
+from pyiceberg.typedef import Record
+from pyiceberg.types import (
+    BinaryType,
+    BooleanType,
+    DateType,
+    DoubleType,
+    IcebergType,
+    IntegerType,
+    LongType,
+    NestedField,
+    StringType,
+    TimestamptzType,
+)
+
+from millpond.errors import LakeError
+from millpond.schemas import TABLES, TableSpec
+
+ROW_GROUP_BYTES = 16 << 20  # in memory; a reader skips or splits at this grain
+FILE_BYTES = 256 << 20  # on disk; a larger file is closed and the next begun
+
+#: Columns too large for bounds to help anyone.
+_UNBOUNDED = ("body", "text", "minhash", "config", "tables", "inputs", "output")
+
+_TYPES: dict[pa.DataType, IcebergType] = {
+    pa.string(): StringType(),
+    pa.int32(): IntegerType(),
+    pa.int64(): LongType(),
+    pa.float64(): DoubleType(),
+    pa.binary(): BinaryType(),
+    pa.bool_(): BooleanType(),
+    pa.date32(): DateType(),
+    pa.timestamp("us", tz="UTC"): TimestamptzType(),
+}
+_BOUNDS = ("lower_bounds", "upper_bounds")
+
+
+def iceberg_schema(spec: TableSpec) -> Schema:
+    """The Iceberg schema of a table; field ids follow column order."""
+    return Schema(
+        *(
+            NestedField(position, field.name, _TYPES[field.type], required=not field.nullable)
+            for position, field in enumerate(spec.schema, start=1)
+        )
+    )
+
+
+def file_schema(spec: TableSpec) -> pa.Schema:
+    """The Arrow schema a data file is written with: the table's, with Iceberg field ids."""
+    return pa.schema(
+        [
+            field.with_metadata({"PARQUET:field_id": str(position)})
+            for position, field in enumerate(spec.schema, start=1)
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class DataFileEntry:
+    """One written data file with the statistics Iceberg keeps of it."""
+
+    table: str
+    path: str
+    rows: int
+    size: int
+    statistics: dict[str, Any]
+
+    def to_json(self) -> str:
+        """One line of JSON; bounds are base64."""
+        fields = asdict(self)
+        for name in _BOUNDS:
+            bounds = self.statistics.get(name) or {}
+            fields["statistics"][name] = {k: base64.b64encode(v).decode() for k, v in bounds.items()}
+        return json.dumps(fields, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> DataFileEntry:
+        """Invert `to_json`."""
+        fields = json.loads(text)
+        statistics = {
+            name: {int(k): v for k, v in value.items()} if isinstance(value, dict) else value
+            for name, value in fields["statistics"].items()
+        }
+        for name in _BOUNDS:
+            statistics[name] = {k: base64.b64decode(v) for k, v in statistics[name].items()}
+        return cls(**{**fields, "statistics": statistics})
+
+    def to_iceberg(self) -> DataFile:
+        """The record an Iceberg manifest holds."""
+        return DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=self.path,
+            file_format=FileFormat.PARQUET,
+            partition=Record(),
+            file_size_in_bytes=self.size,
+            sort_order_id=None,
+            spec_id=0,
+            equality_ids=None,
+            key_metadata=None,
+            **self.statistics,
+        )
+
+
+class TableWriter:
+    """Streams batches of one table into Parquet files under `folder`.
+
+    Use as a context manager; `entries` holds one entry per file after `close`. An exception closes the
+    file without an entry, so it can never be published.
+
+    Raises:
+        LakeError: a batch does not fit the table's columns, or a required column holds a null.
+    """
+
+    def __init__(self, table: str, folder: str | Path) -> None:
+        self.table = table
+        self.spec = TABLES[table]
+        self.folder = Path(folder)
+        self.entries: list[DataFileEntry] = []
+        self._schema = file_schema(self.spec)
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._path = self.folder
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        elif self._writer is not None:
+            self._writer.close()
+            self._path.unlink(missing_ok=True)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows; columns are matched by name and must all be there."""
+        if batch.num_rows == 0:
+            return
+        self._pending.append(self._fit(batch))
+        self._pending_bytes += batch.nbytes
+        if self._pending_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> list[DataFileEntry]:
+        """Finish the last file and return all entries."""
+        self._flush()
+        self._finish()
+        return self.entries
+
+    def _fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        try:
+            fitted = batch.select(self.spec.schema.names).cast(self._schema)
+        except (KeyError, pa.ArrowInvalid, ValueError) as error:
+            raise LakeError(f"{self.table}: batch does not fit the table: {error}") from error
+        for field, column in zip(self._schema, fitted.columns, strict=True):
+            if not field.nullable and column.null_count:
+                raise LakeError(f"{self.table}.{field.name}: {column.null_count} nulls in a required column")
+        return fitted
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        if self._writer is None:
+            self._open()
+        if self._writer is not None:
+            self._writer.write_table(
+                pa.Table.from_batches(self._pending, schema=self._schema), row_group_size=1 << 20
+            )
+        self._pending, self._pending_bytes = [], 0
+        if self._stream.tell() >= FILE_BYTES:
+            self._finish()
+
+    def _open(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._path = self.folder / f"{uuid.uuid4().hex}.parquet"
+        self._stream = self._path.open("xb")
+        bounded = [name for name in self._schema.names if name not in _UNBOUNDED]
+        self._writer = pq.ParquetWriter(
+            self._stream,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            write_statistics=bounded,
+            use_dictionary=bounded,
+        )
+
+    def _finish(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        size = self._stream.tell()
+        self._stream.close()
+        metadata = self._writer.writer.metadata
+        plan, mapping = _statistics_plan(self.table)
+        statistics = data_file_statistics_from_parquet_metadata(metadata, plan, mapping)
+        self.entries.append(
+            DataFileEntry(
+                table=self.table,
+                path=str(self._path),
+                rows=metadata.num_rows,
+                size=size,
+                statistics=statistics.to_serialized_dict(),
+            )
+        )
+        self._writer = None
+
+
+def write_rows(table: str, folder: str | Path, rows: Iterable[dict[str, Any]]) -> list[DataFileEntry]:
+    """Write a few rows, given as dicts, as one data file; missing columns are null."""
+    spec = TABLES[table]
+    with TableWriter(table, folder) as writer:
+        writer.write(pa.RecordBatch.from_pylist(list(rows), schema=pa.schema(_nullable(spec.schema))))
+    return writer.entries
+
+
+def _nullable(schema: pa.Schema) -> list[pa.Field]:
+    return [field.with_nullable(True) for field in schema]
+
+
+@cache
+def _statistics_plan(table: str) -> tuple[Any, dict[str, int]]:
+    schema = iceberg_schema(TABLES[table])
+    properties = {f"write.metadata.metrics.column.{name}": "none" for name in _UNBOUNDED}
+    return compute_statistics_plan(schema, properties), parquet_path_to_id_mapping(schema)

@@ -1,0 +1,275 @@
+"""The lake: an Iceberg catalog, its tables, and the releases through which readers resolve them.
+
+A release names one snapshot of every table; the newest release is the state of the lake. Between two
+releases nothing a reader sees changes, whatever publishers are doing. The catalog comes from PyIceberg's own
+configuration (`.pyiceberg.yaml`, `PYICEBERG_CATALOG__…`) when it is named `catalog:NAME`; a path is an embedded
+SQLite catalog in that folder.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+
+from millpond.datafile import iceberg_schema
+from millpond.errors import ConflictError, LakeError
+from millpond.schemas import OPS_RELEASES, TABLES
+
+DEFAULT_URI = "lake"
+
+#: Publishers that keep losing a race against others give up after this many attempts.
+ATTEMPTS = 50
+
+_PROPERTIES = {
+    # PyIceberg would retry on refreshed metadata, under our checks; `Lake.commit` retries above them.
+    "commit.retry.num-retries": "0",
+}
+
+@dataclass(frozen=True)
+class Release:
+    """One state of the lake: which snapshot of every table belongs together."""
+
+    number: int
+    released_at: datetime
+    run_id: str
+    stage: str
+    digest: str
+    tables: dict[str, int]
+
+    def to_properties(self) -> dict[str, str]:
+        """The release as snapshot properties of `ops.releases`."""
+        return {
+            "millpond.release": str(self.number),
+            "millpond.released-at": self.released_at.isoformat(),
+            "run-id": self.run_id,
+            "stage": self.stage,
+            "digest": self.digest,
+            "millpond.tables": json.dumps(self.tables, sort_keys=True),
+        }
+
+    @classmethod
+    def from_snapshot(cls, snapshot: Snapshot) -> Release | None:
+        """Read a release back; None for the empty first snapshot."""
+        properties = snapshot.summary.additional_properties if snapshot.summary else {}
+        if "millpond.release" not in properties:
+            return None
+        return cls(
+            number=int(properties["millpond.release"]),
+            released_at=datetime.fromisoformat(properties["millpond.released-at"]),
+            run_id=properties["run-id"],
+            stage=properties["stage"],
+            digest=properties["digest"],
+            tables=json.loads(properties["millpond.tables"]),
+        )
+
+
+class Lake:
+    """Tables and releases of one catalog. Cheap to open; holds no state but the catalog connection."""
+
+    def __init__(self, catalog: Catalog, root: Path, uri: str) -> None:
+        self.catalog = catalog
+        self.root = root
+        self.uri = uri
+
+    @classmethod
+    def open(cls, uri: str | None = None, *, create: bool = True) -> Lake:
+        """Open the lake at `uri`: a folder, or `catalog:NAME` from PyIceberg's configuration.
+
+        Raises:
+            LakeError: the folder is not a lake and `create` is false, or the catalog is not usable.
+        """
+        uri = uri or DEFAULT_URI
+        if uri.startswith("catalog:"):
+            catalog = _configured(uri.removeprefix("catalog:"))
+            warehouse = catalog.properties.get("warehouse", "")
+            return cls(catalog, Path(warehouse.removeprefix("file://")), uri)
+        if "://" in uri:
+            raise LakeError(f"--lake {uri}: give a folder, or catalog:NAME for a configured PyIceberg catalog")
+        root = Path(uri).expanduser().resolve()
+        database = root / "catalog.db"
+        if root.exists() and not root.is_dir():
+            raise LakeError(f"{root}: the lake must be a folder, and this is a file")
+        if not database.exists():
+            if not create:
+                raise LakeError(f"{root}: no lake here; `millpond ingest` or `millpond demo` makes one")
+            if root.is_dir() and any(root.iterdir()):
+                raise LakeError(f"{root}: this folder holds something else; give an empty or a new one")
+            root.mkdir(parents=True, exist_ok=True)
+        catalog = SqlCatalog("millpond", uri=f"sqlite:///{database}?timeout=60", warehouse=str(root))
+        return cls(catalog, root, str(root))
+
+    # Releases
+
+    def releases(self) -> list[Release]:
+        """All releases, oldest first."""
+        table = self._find(OPS_RELEASES.name)
+        found = [Release.from_snapshot(snapshot) for snapshot in table.snapshots()] if table else []
+        return sorted((r for r in found if r), key=lambda r: r.number)
+
+    def release(self) -> Release | None:
+        """The newest release; None before the first."""
+        table = self._find(OPS_RELEASES.name)
+        head = table.current_snapshot() if table else None
+        return Release.from_snapshot(head) if head else None
+
+    def tables(self) -> dict[str, int]:
+        """Table name → snapshot id, in the newest release."""
+        release = self.release()
+        return dict(release.tables) if release else {}
+
+    # Reading
+
+    def data_files(self, table: str, snapshot: int | None = None) -> list[DataFile]:
+        """The data files of a snapshot (the released one by default), by path."""
+        snapshot = snapshot if snapshot is not None else self.tables().get(table)
+        if snapshot is None:
+            return []
+        tasks = self.table(table).scan(snapshot_id=snapshot).plan_files()
+        return sorted((task.file for task in tasks), key=lambda file: file.file_path)
+
+    def files(self, table: str, snapshot: int | None = None) -> list[str]:
+        """Paths of the data files of a snapshot (the released one by default)."""
+        return [file.file_path for file in self.data_files(table, snapshot)]
+
+    def rows(self, table: str, snapshot: int | None = None) -> int:
+        """Row count of a snapshot, from its manifests."""
+        return sum(file.record_count for file in self.data_files(table, snapshot))
+
+    def read(
+        self, table: str, columns: Sequence[str] | None = None, snapshot: int | None = None
+    ) -> pa.Table:
+        """A small table, or a few narrow columns of a large one, in memory."""
+        schema = TABLES[table].schema
+        names = list(columns) if columns else schema.names
+        files = self.files(table, snapshot)
+        if not files:
+            return pa.schema([schema.field(name).with_nullable(True) for name in names]).empty_table()
+        return ds.dataset(files, format="parquet").to_table(columns=names)
+
+    def digest(self, table: str, snapshot: int | None = None) -> str:
+        """Canonical digest (sha256 hex) of a snapshot's rows: equal for equal rows in any order or files."""
+        return files_digest(table, self.files(table, snapshot))
+
+    # Tables
+
+    def table(self, name: str) -> Table:
+        """The Iceberg table.
+
+        Raises:
+            LakeError: no such table in this lake.
+        """
+        table = self._find(name)
+        if table is None:
+            raise LakeError(f"no table {name} in {self.uri}; `millpond tables` lists what is there")
+        return table
+
+    def ensure(self, name: str) -> Table:
+        """The Iceberg table, created with an empty first snapshot where it is missing."""
+        table = self._find(name) or self._create(name)
+        if table.current_snapshot() is not None:
+            return table
+
+        def add_empty(fresh: Table) -> None:  # new, or its creator died before the first snapshot
+            if fresh.current_snapshot() is None:
+                with fresh.transaction() as transaction:
+                    transaction.update_snapshot().fast_append().commit()
+
+        return self.commit(name, add_empty)
+
+    def commit(self, name: str, change: Callable[[Table], None]) -> Table:
+        """Apply `change` to a fresh handle of a table, again while other writers win the metadata swap.
+
+        `change` sees the newest metadata each time and may raise `ConflictError` to give up at once.
+
+        Raises:
+            ConflictError: other writers won every swap.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                change(self.table(name))
+                return self.table(name)
+            except LOST_RACE as error:
+                if not lost_race(error):
+                    raise
+                time.sleep(random.uniform(0.005, 0.05))
+        raise ConflictError(f"{name}: other publishers won {ATTEMPTS} metadata swaps in a row")
+
+    def data_folder(self, table: str) -> Path:
+        """Where new data files of a table are written."""
+        return self.root.joinpath(*table.split(".")) / "data"
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where a run keeps its resolved configuration and its audit page."""
+        return self.root / "runs" / run_id
+
+    def _find(self, name: str) -> Table | None:
+        try:
+            return self.catalog.load_table(name)
+        except NoSuchTableError:
+            return None
+
+    def _create(self, name: str) -> Table:
+        try:
+            self.catalog.create_namespace(name.split(".")[0])
+        except NamespaceAlreadyExistsError:
+            pass
+        try:
+            return self.catalog.create_table(
+                name,
+                iceberg_schema(TABLES[name]),
+                location=str(self.root.joinpath(*name.split("."))),
+                properties=_PROPERTIES,
+            )
+        except TableAlreadyExistsError:  # another publisher was first
+            return self.catalog.load_table(name)
+
+
+def files_digest(table: str, files: Sequence[str]) -> str:
+    """Canonical digest (sha256 hex) of the rows of `table` in Parquet `files`."""
+    if not files:
+        return ""
+    columns = ", ".join(f'"{name}"' for name in TABLES[table].schema.names)
+    query = f"""
+        select sha256(string_agg(digest, '' order by digest))
+        from (select sha256(to_json(row({columns}))::varchar) as digest from read_parquet(?))
+    """
+    with duckdb.connect() as connection:
+        row = connection.execute(query, [list(files)]).fetchone()
+    return str(row[0]) if row else ""
+
+
+#: What PyIceberg raises when another writer's commit lands first: it names a moved ref, but lets a snapshot
+#: whose sequence number has been taken through to a plain ValueError.
+LOST_RACE = (CommitFailedException, ValueError)
+
+
+def lost_race(error: Exception) -> bool:
+    """Whether a commit failed because another writer's landed first."""
+    return isinstance(error, CommitFailedException) or "older than last sequence number" in str(error)
+
+
+def _configured(name: str) -> Catalog:
+    try:
+        return load_catalog(name)
+    except Exception as error:  # PyIceberg raises whatever its driver raised
+        raise LakeError(f"catalog {name!r} is not usable: {error}") from error

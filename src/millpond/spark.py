@@ -1,0 +1,170 @@
+"""The Spark session, and how stages read and write tables through it.
+
+Nothing here names a master: `spark-submit` and `spark-defaults.conf` decide, and only where nothing did is
+it `local[*]` on loopback. Tables are read as plain Parquet from the lake's file plan (JVM reader, columns
+pruned) and written by tasks that return manifests of the files they made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from millpond.datafile import DataFileEntry, TableWriter
+from millpond.errors import MillpondError, require
+from millpond.schemas import TABLES
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the tasks of a job wrote."""
+
+    entries: dict[str, list[DataFileEntry]]
+    notes: list[dict[str, Any]]
+
+
+MANIFEST_SCHEMA = "entry string"
+JAVA_MINIMUM = 17
+
+_DEFAULTS = {
+    # Arrow batches bounded in bytes, not only in rows: one row may be a 20 MB page.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(8 << 20),
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+    # Small enough that a laptop's few files still spread over its cores.
+    "spark.sql.files.maxPartitionBytes": str(16 << 20),
+    "spark.sql.files.openCostInBytes": "0",
+    "spark.sql.adaptive.coalescePartitions.minPartitionSize": "1MB",
+    "spark.python.worker.faulthandler.enabled": "true",
+}
+_LOCAL = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.memory": "4g",
+    "spark.sql.shuffle.partitions": "8",
+}
+
+
+def session(name: str, settings: Mapping[str, str] | None = None) -> SparkSession:
+    """The running Spark session, or a new one; settings given by the launcher win over Millpond's defaults.
+
+    Raises:
+        MissingExtraError: pyspark is not installed.
+        MillpondError: no Java 17 or newer was found.
+    """
+    require("pyspark", "spark")
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    if "JAVA_HOME" not in os.environ and (home := find_java()) is not None:
+        os.environ["JAVA_HOME"] = str(home)
+    elif "JAVA_HOME" not in os.environ:
+        raise MillpondError(
+            f"Spark needs Java {JAVA_MINIMUM} or newer and none was found: install openjdk-17-jre-headless "
+            "or set JAVA_HOME; `millpond doctor` shows what is there"
+        )
+    launcher = SparkConf()
+    builder = SparkSession.builder.appName(name)
+    defaults = {**_DEFAULTS, **(settings or {})}
+    if not launcher.contains("spark.master"):
+        builder = builder.master("local[*]")
+        warehouse = Path(os.environ.get("TMPDIR", "/tmp")) / f"millpond-warehouse-{os.getuid()}"
+        defaults = {**_LOCAL, "spark.sql.warehouse.dir": str(warehouse), **defaults}
+    for key, value in defaults.items():
+        if not launcher.contains(key):
+            builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def find_java() -> Path | None:
+    """Home of the Java that Spark would start: `JAVA_HOME`, else the `java` on PATH; None where neither is."""
+    if "JAVA_HOME" in os.environ:
+        return Path(os.environ["JAVA_HOME"])
+    java = shutil.which("java")
+    return Path(java).resolve().parent.parent if java else None
+
+
+def read_files(spark: SparkSession, table: str, files: Iterable[str]) -> DataFrame:
+    """A DataFrame over data files of a table; an empty one with the table's columns where there are none."""
+    paths = list(files)
+    if not paths:
+        return spark.createDataFrame([], spark_schema(table))
+    return spark.read.schema(spark_schema(table)).parquet(*paths)
+
+
+def spark_schema(table: str) -> StructType:
+    """The table's columns as a Spark schema, all nullable as Spark reads them."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    nullable = [field.with_nullable(True) for field in TABLES[table].schema]
+    return from_arrow_schema(pa.schema(nullable))
+
+
+#: From a task's batches to `(table, batch)` pairs; a pair of an unknown table is a note for the driver.
+Split = Callable[[Iterator[pa.RecordBatch]], Iterator[tuple[str, pa.RecordBatch]]]
+
+
+def write_tables(rows: DataFrame, folders: Mapping[str, Path], split: Split) -> Written:
+    """Let each task turn its partition into rows of one or more tables and write their data files.
+
+    `split` runs inside the task, so a wide table is computed and written without another trip through the
+    JVM. Only what successful attempts return reaches the driver: manifests, and rows of tables that have no
+    folder here, which come back as plain dicts.
+    """
+    targets = {table: str(folder) for table, folder in folders.items()}
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        notes: list[str] = []
+        with ExitStack() as stack:
+            writers = {
+                table: stack.enter_context(TableWriter(table, folder)) for table, folder in targets.items()
+            }
+            for table, batch in split(batches):
+                if table in writers:
+                    writers[table].write(batch)
+                else:
+                    notes += [json.dumps({"note": table, **row}) for row in batch.to_pylist()]
+        entries = [entry.to_json() for writer in writers.values() for entry in writer.entries]
+        yield pa.RecordBatch.from_pydict({"entry": pa.array([*entries, *notes], pa.string())})
+
+    written = Written({table: [] for table in targets}, [])
+    for row in rows.mapInArrow(write, MANIFEST_SCHEMA).toLocalIterator():
+        fields = json.loads(row.entry)
+        if "note" in fields:
+            written.notes.append(fields)
+        else:
+            entry = DataFileEntry.from_json(row.entry)
+            written.entries[entry.table].append(entry)
+    return written
+
+
+def write_table(rows: DataFrame, table: str, folder: Path) -> list[DataFileEntry]:
+    """Let each task write its partition of `rows` as data files of `table`."""
+
+    def split(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
+        return ((table, batch) for batch in batches)
+
+    return write_tables(rows, {table: folder}, split).entries[table]

@@ -1,0 +1,35 @@
+"""The thin `main` that every stage's `job.py` shares: three options, one line of result, one line of error.
+
+    spark-submit curate/job.py --config run.toml --lake lake --set dedup.threshold=0.8
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from millpond.errors import MillpondError
+from millpond.lake import Lake
+from millpond.publish import Outcome
+
+Work = Callable[[Lake, str | None, list[str]], Outcome]
+
+
+def job_main(stage: str, arguments: Sequence[str] | None, work: Work) -> None:
+    """Run a stage from the command line of spark-submit; exits with 1 or 2 and one line on an error."""
+    parser = argparse.ArgumentParser(prog=f"{stage}/job.py", description=f"Millpond's {stage} stage")
+    parser.add_argument("--config", help=f"TOML file; its [{stage}] section is read")
+    parser.add_argument("--lake", help="folder of the lake, or catalog:NAME (default: ./lake)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting; repeatable"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        outcome = work(Lake.open(options.lake), options.config, options.set)
+    except MillpondError as error:
+        sys.stderr.write(f"{stage}: {error}\n")
+        sys.exit(error.exit_code)
+    sys.stdout.write(json.dumps(asdict(outcome), sort_keys=True) + "\n")
