@@ -51,6 +51,7 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
     "tokenize": (
         Recount("documents", "in", "select null, count(*) from in_corpus_documents"),
         Recount("documents", "out", "select null, count(distinct doc_id) from new_tokens_documents"),
+        Recount("documents", "rejected", "select reason, count(*) from new_tokens_rejects group by 1"),
         Recount("tokens", "in", f"select null, {_bytes('length')} from new_tokens_documents"),
         Recount("tokens", "out", f"select null, {_bytes('tokens')} from new_tokens_shards"),
     ),
@@ -82,8 +83,9 @@ CONSERVED: dict[str, tuple[str, ...]] = {
     ),
     "tokenize": (
         """
-        select 'document ' || d.doc_id || ' has no tokens' from in_corpus_documents d
-        anti join new_tokens_documents t on d.doc_id = t.doc_id
+        select 'document ' || doc_id || ' has neither tokens nor a reason' from in_corpus_documents
+        anti join (select doc_id from new_tokens_documents union all select doc_id from new_tokens_rejects)
+        using (doc_id)
         """,
         """
         select 'shard ' || shard || ' holds ' || s.tokens || ' tokens, its documents ' || coalesce(sum(d.length), 0)
@@ -147,9 +149,9 @@ def _different(connection: duckdb.DuckDBPyConnection, stage: str) -> list[str]:
             [recount.unit, recount.entry],
         ).fetchall()
         problems += [
-            f"{recount.unit} {recount.entry} {reason or ''}: ledger {said:,}, data {found:,}".replace(" :", ":")
+            f"{recount.unit} {recount.entry} {reason or ''}: ledger {said:,}, data {found:,}".replace(
+                " :", ":"
+            )
             for reason, said, found in rows
         ]
     return problems
-
-

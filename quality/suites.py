@@ -112,7 +112,12 @@ SUITES: dict[str, Suite] = {
     for suite in (
         Suite(PAGES.name, 1, _pages, {"body_bytes": "octet_length(body)"}),
         Suite(WEB_REJECTS.name, 0, _web_rejects),
-        Suite(CANDIDATES.name, 1, _candidates, {"failed": "case when outcome like 'extract_%' then 1.0 else 0.0 end"}),
+        Suite(
+            CANDIDATES.name,
+            1,
+            _candidates,
+            {"failed": "case when outcome like 'extract_%' then 1.0 else 0.0 end"},
+        ),
         Suite(
             DOCUMENTS.name,
             1,

@@ -56,18 +56,34 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """Read a TOML file.
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file, or a JSON file such as the resolved `config.json` beside an output.
 
     Raises:
-        ConfigError: the file is missing, a folder, not UTF-8 or not TOML.
+        ConfigError: the file is missing, a folder, not UTF-8 or neither TOML nor JSON.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        values = json.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such configuration file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not a readable TOML file: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not a readable TOML or JSON file: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds a {type(values).__name__}, not settings")
+    return values
+
+
+def read_section(path: str | Path | None, section: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """The settings under [section] of a file (none without a file), with overrides applied.
+
+    Raises:
+        ConfigError: the file or an override is not usable.
+    """
+    values = read_settings(path).get(section, {}) if path is not None else {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: [{section}] must be a table")
+    return apply_overrides(values, overrides)
 
 
 def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -91,24 +107,14 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[st
     return result
 
 
-def load(
-    model: type[Model],
-    path: str | Path | None = None,
-    section: str | None = None,
-    overrides: Iterable[str] = (),
-) -> Model:
-    """Build `model` from a section of a TOML file (all of it without `section`) and overrides.
+def load(model: type[Model], path: str | Path | None, section: str, overrides: Iterable[str] = ()) -> Model:
+    """Build `model` from a section of a file and overrides.
 
     Raises:
         ConfigError: the file, a key or a value is not usable.
     """
-    values = read_toml(path) if path is not None else {}
-    if section is not None:
-        values = values.get(section, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"{path}: [{section}] must be a table")
-    where = f"{path} [{section}]" if path and section else str(path or section or "configuration")
-    return model.from_mapping(apply_overrides(values, overrides), where)
+    where = f"{path} [{section}]" if path else section
+    return model.from_mapping(read_section(path, section, overrides), where)
 
 
 def _parse_value(text: str) -> Any:

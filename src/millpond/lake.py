@@ -45,6 +45,7 @@ _PROPERTIES = {
     "commit.retry.num-retries": "0",
 }
 
+
 @dataclass(frozen=True)
 class Release:
     """One state of the lake: which snapshot of every table belongs together."""
@@ -104,7 +105,9 @@ class Lake:
             warehouse = catalog.properties.get("warehouse", "")
             return cls(catalog, Path(warehouse.removeprefix("file://")), uri)
         if "://" in uri:
-            raise LakeError(f"--lake {uri}: give a folder, or catalog:NAME for a configured PyIceberg catalog")
+            raise LakeError(
+                f"--lake {uri}: give a folder, or catalog:NAME for a configured PyIceberg catalog"
+            )
         root = Path(uri).expanduser().resolve()
         database = root / "catalog.db"
         if root.exists() and not root.is_dir():
@@ -155,9 +158,7 @@ class Lake:
         """Row count of a snapshot, from its manifests."""
         return sum(file.record_count for file in self.data_files(table, snapshot))
 
-    def read(
-        self, table: str, columns: Sequence[str] | None = None, snapshot: int | None = None
-    ) -> pa.Table:
+    def read(self, table: str, columns: Sequence[str] | None = None, snapshot: int | None = None) -> pa.Table:
         """A small table, or a few narrow columns of a large one, in memory."""
         schema = TABLES[table].schema
         names = list(columns) if columns else schema.names

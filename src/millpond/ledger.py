@@ -24,6 +24,10 @@ class Ledger:
         self.stage = stage
         self._amounts: dict[tuple[Unit, Entry, str], int] = defaultdict(int)
 
+    def clear(self) -> None:
+        """Forget every line: the run is about to be counted afresh."""
+        self._amounts.clear()
+
     def add(self, unit: Unit, entry: Entry, amount: int, reason: str = "") -> None:
         """Count `amount` units under an entry."""
         self._amounts[(unit, entry, reason)] += int(amount)

@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -20,6 +27,11 @@ LOG_SECONDS = 5.0
 #: Everything a person reads while waiting goes to stderr; stdout carries results.
 console = Console(stderr=True)
 _quiet = False
+
+
+def is_silent() -> bool:
+    """Whether progress is switched off."""
+    return _quiet
 
 
 def silence() -> None:
@@ -76,7 +88,8 @@ def spark_bar(title: str, spark: SparkSession) -> Iterator[None]:
             running = [stage for stage in stages if stage]
             if running:
                 shown.update(
-                    sum(stage.numCompletedTasks for stage in running), sum(stage.numTasks for stage in running)
+                    sum(stage.numCompletedTasks for stage in running),
+                    sum(stage.numTasks for stage in running),
                 )
 
     with bar(title) as shown:

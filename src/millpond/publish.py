@@ -38,6 +38,7 @@ from millpond.schemas import OPS_AUDITS, OPS_LEDGER, OPS_RELEASES, OPS_RUNS
 
 log = logging.getLogger(__name__)
 
+
 class Mode(StrEnum):
     """How a run's files meet what the released table holds."""
 

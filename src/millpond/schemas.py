@@ -70,7 +70,10 @@ def _schema(columns: Iterable[tuple[str, pa.DataType]], required: Iterable[str] 
 #: Where a page came from: enough to read the very bytes again.
 SOURCE = (
     ("source_file", STRING),  # path or URL of the WARC or table file, or the crawl's start address
-    ("source_offset", LONG),  # byte offset of the record (its gzip member, where compressed); row number of a table
+    (
+        "source_offset",
+        LONG,
+    ),  # byte offset of the record (its gzip member, where compressed); row number of a table
     ("source_length", LONG),  # bytes of the record in the file; null where the file does not say
 )
 
@@ -120,6 +123,7 @@ FRONTIER = TableSpec(
     _schema(
         (
             ("crawl", STRING),
+            ("seen_at", INSTANT),  # when the event happened
             ("url", STRING),
             ("host", STRING),
             ("depth", INT),
@@ -132,7 +136,7 @@ FRONTIER = TableSpec(
         ),
         required=("url", "state"),
     ),
-    key=("crawl", "url"),
+    key=("crawl", "url", "seen_at"),
 )
 
 #: Scores of a text, by rule set; ratios are of 0..1 and null where the text has nothing to divide by.
@@ -213,7 +217,10 @@ DOCUMENTS = TableSpec(
             ("text", STRING),
             ("text_digest", STRING),
             ("text_bytes", LONG),
-            ("cluster_id", STRING),  # smallest doc_id of its near-duplicate cluster; its own where it is alone
+            (
+                "cluster_id",
+                STRING,
+            ),  # smallest doc_id of its near-duplicate cluster; its own where it is alone
             ("cluster_size", LONG),
             ("rules", STRING),  # digest of the rules that kept it
             *SOURCE,
@@ -302,6 +309,12 @@ TOKEN_DOCUMENTS = TableSpec(
     ),
     key=("doc_id", "part"),
     sort_by=("shard", "sample", "row", "offset"),
+)
+
+TOKEN_REJECTS = TableSpec(
+    "tokens.rejects",
+    _schema((("doc_id", STRING), ("reason", STRING)), required=("doc_id", "reason")),
+    key=("doc_id",),
 )
 
 TRAIN_RUNS = TableSpec(
@@ -475,6 +488,7 @@ TABLES: dict[str, TableSpec] = {
         DUPLICATES,
         SHARDS,
         TOKEN_DOCUMENTS,
+        TOKEN_REJECTS,
         TRAIN_RUNS,
         TRAIN_STEPS,
         TRAIN_BATCHES,

@@ -37,6 +37,7 @@ from millpond.config import digest_of
 from millpond.errors import ShardError
 
 Tokens: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
+Ints: TypeAlias = npt.NDArray[np.int64]
 
 SPLITS = ("train", "validation", "test")
 TAR_SUFFIX, INDEX_SUFFIX = ".tar", ".index.json"
@@ -200,10 +201,10 @@ class Shard:
             raise ShardError(f"{self.path}: its sha256 is not the one in its index; copy it again")
         dtype = index.numpy_dtype
         self._tokens: Tokens = np.frombuffer(self._map, dtype, count=index.size // dtype.itemsize)
-        self._first = [offset // dtype.itemsize for offset in index.samples.offset]
-        self._rows = index.samples.rows
+        self._first = np.array(index.samples.offset) // dtype.itemsize
+        self._rows = np.array(index.samples.rows)
         self._context = index.context_length
-        self._checked = bytearray(len(self._rows))
+        self._checked = np.zeros(len(self._rows), dtype=bool)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -232,6 +233,19 @@ class Shard:
         first = self._first[sample] + row * self._context
         return self._tokens[first : first + self._context]
 
+    def gather(self, samples: Ints, rows: Ints, out: Tokens, places: Ints) -> None:
+        """Copy many rows at once: `out[places[i]]` becomes row `rows[i]` of sample `samples[i]`.
+
+        Raises:
+            ShardError: there is no such row, or its sample's bytes are not those that were written.
+        """
+        for sample in np.unique(samples).tolist():
+            self.check(sample)
+        if ((rows < 0) | (rows >= self._rows[samples])).any():
+            raise ShardError(f"{self.path}: rows were asked for that their samples do not have")
+        windows = np.lib.stride_tricks.sliding_window_view(self._tokens, self._context)
+        out[places] = windows[self._first[samples] + rows * self._context]
+
     def valid_tokens(self, sample: int) -> int:
         """Tokens of a sample that are not padding; padding stands at the end of its last row."""
         return self.index.samples.tokens[sample]
@@ -255,7 +269,7 @@ class Shard:
                     "its digest is not the one in the index; copy the shard again or write it again"
                 )
         first = self._first[sample]
-        largest = int(self._tokens[first : first + self._rows[sample] * self._context].max())
+        largest = self._tokens[first : first + self._rows[sample] * self._context].max()
         if largest >= self.index.vocab_size:
             raise ShardError(
                 f"{self.path}: sample {sample} holds id {largest}, vocab_size is {self.index.vocab_size}"
@@ -283,7 +297,7 @@ class ShardSet:
                 raise ShardError(f"{one} and {other} have one name: a set holds each shard once")
         self._max_open = max_open
         self._open: OrderedDict[int, Shard] = OrderedDict()
-        names, hashes, rows, tokens = [], [], [], 0
+        names, hashes, rows, per_sample, padding = [], [], [], [], []
         first = ShardIndex.read(self._paths[0])
         for path in self._paths:
             index = Shard(path, verify=verify).index
@@ -294,11 +308,14 @@ class ShardSet:
             names.append(index.shard)
             hashes.append(index.sha256)
             rows.append(index.rows)
-            tokens += index.tokens
+            per_sample.append(index.rows_per_sample)
+            padding.append(index.padding)
         self.names, self._hashes = tuple(names), tuple(hashes)
-        self.rows = tuple(rows)
-        """Rows of each shard."""
-        self.total_rows, self.total_tokens = sum(rows), tokens
+        self.rows, self.rows_per_sample = tuple(rows), tuple(per_sample)
+        self.padding = tuple(padding)
+        """Tokens that fill the last row of each shard."""
+        self.total_rows = sum(rows)
+        self.total_tokens = self.total_rows * first.context_length - sum(padding)
         self.split, self.context_length, self.eos_id = first.split, first.context_length, first.eos_id
         self.vocab_size, self.tokenizer_digest = first.vocab_size, first.tokenizer_digest
         self.dtype = first.numpy_dtype

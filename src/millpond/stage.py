@@ -1,6 +1,6 @@
 """The thin `main` that every stage's `job.py` shares: three options, one line of result, one line of error.
 
-    spark-submit curate/job.py --config run.toml --lake lake --set dedup.threshold=0.8
+spark-submit curate/job.py --config run.toml --lake lake --set dedup.threshold=0.8
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from millpond.errors import MillpondError
 from millpond.lake import Lake
 from millpond.publish import Outcome
 
-Work = Callable[[Lake, str | None, list[str]], Outcome]
+Work = Callable[[Lake, argparse.Namespace], Outcome]
 
 
-def job_main(stage: str, arguments: Sequence[str] | None, work: Work) -> None:
+def job_main(stage: str, arguments: Sequence[str] | None, work: Work, *, paths: bool = False) -> None:
     """Run a stage from the command line of spark-submit; exits with 1 or 2 and one line on an error."""
     parser = argparse.ArgumentParser(prog=f"{stage}/job.py", description=f"Millpond's {stage} stage")
     parser.add_argument("--config", help=f"TOML file; its [{stage}] section is read")
@@ -26,9 +26,11 @@ def job_main(stage: str, arguments: Sequence[str] | None, work: Work) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting; repeatable"
     )
+    if paths:
+        parser.add_argument("paths", nargs="+", help="files to read, or glob patterns")
     options = parser.parse_args(arguments)
     try:
-        outcome = work(Lake.open(options.lake), options.config, options.set)
+        outcome = work(Lake.open(options.lake), options)
     except MillpondError as error:
         sys.stderr.write(f"{stage}: {error}\n")
         sys.exit(error.exit_code)
