@@ -66,7 +66,9 @@ def _nothing(documents: DataFrame) -> DataFrame:
 def _exact(documents: DataFrame) -> DataFrame:
     from pyspark.sql import functions as f
 
-    keepers = documents.groupBy("text_digest").agg(f.min("doc_id").alias("keeper_id"), f.count("*").alias("n"))
+    keepers = documents.groupBy("text_digest").agg(
+        f.min("doc_id").alias("keeper_id"), f.count("*").alias("n")
+    )
     return (
         documents.select("doc_id", "text_digest")
         .join(keepers.where("n > 1"), "text_digest")
@@ -124,9 +126,9 @@ def _confirmed(pairs: DataFrame, documents: DataFrame, config: DedupConfig) -> D
     from pyspark.sql import functions as f
 
     texts = documents.select("doc_id", "text")
-    both = pairs.join(texts.select(f.col("doc_id").alias("low"), f.col("text").alias("low_text")), "low").join(
-        texts.select(f.col("doc_id").alias("high"), f.col("text").alias("high_text")), "high"
-    )
+    both = pairs.join(
+        texts.select(f.col("doc_id").alias("low"), f.col("text").alias("low_text")), "low"
+    ).join(texts.select(f.col("doc_id").alias("high"), f.col("text").alias("high_text")), "high")
 
     def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         hasher = MinHasher(config.bands * config.rows, config.ngram, config.seed)
@@ -154,7 +156,9 @@ def _resolve(edges: DataFrame) -> DataFrame:
     removed = open_edges.limit(0)
     while not open_edges.isEmpty():
         highs = open_edges.select("high").distinct()
-        kept = open_edges.select(f.col("low")).distinct().join(highs, f.col("low") == f.col("high"), "left_anti")
+        kept = (
+            open_edges.select(f.col("low")).distinct().join(highs, f.col("low") == f.col("high"), "left_anti")
+        )
         gone = open_edges.join(kept, "low").select("low", "high", "jaccard").localCheckpoint()
         ids = gone.select("high").distinct().localCheckpoint()
         removed = removed.unionByName(gone)

@@ -11,7 +11,7 @@ configuration alone, not on partitions, order or machine speed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,19 +22,23 @@ from millpond.config import load
 from millpond.curate.candidates import Candidates
 from millpond.curate.config import CurateConfig
 from millpond.curate.dedup import find_duplicates
-from millpond.curate.rules import Rule, failing_sql, rules_digest, rules_for
+from millpond.curate.rules import rules_digest, rules_for, sql_case
+from millpond.datafile import DataFileEntry
 from millpond.errors import LakeError
 from millpond.lake import Lake
-from millpond.ledger import Ledger
+from millpond.ledger import Entry, Ledger
 from millpond.progress import spark_bar
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
-from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, PAGES, REJECTS
+from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, PAGES, REJECTS, TableSpec
 from millpond.spark import read_files, session, write_table, write_tables
 from millpond.stage import job_main
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+#: Steps between the byte counts of a candidate, in order.
+STEPS = ("decode", "extract", "normalise", "line_rules")
 
 
 def curate(lake: Lake, config: CurateConfig) -> Outcome:
@@ -63,7 +67,7 @@ def curate(lake: Lake, config: CurateConfig) -> Outcome:
     return run.done(release, "documents")
 
 
-def _candidates(pages: DataFrame, config: CurateConfig, folder: Path) -> list:
+def _candidates(pages: DataFrame, config: CurateConfig, folder: Path) -> list[DataFileEntry]:
     def split(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
         with Candidates(config) as candidates:
             for batch in batches:
@@ -78,8 +82,17 @@ def _decide(run: Run, spark: SparkSession, files: Sequence[str], config: CurateC
 
     rules = rules_for(config)
     candidates = read_files(spark, CANDIDATES.name, files)
-    verdict = candidates.withColumn("failed", f.expr(_verdict_sql(rules)))
-    survivors = verdict.where("failed is null")
+    extracted = f.col("outcome") == "ok"
+    verdict = candidates.withColumns(
+        {
+            "stage": f.when(extracted, f.lit("filter")).otherwise(f.lit("extract")),
+            "rule": f.when(extracted, f.expr(sql_case(rules, "rule"))).otherwise(f.col("outcome")),
+            "reason": f.when(extracted, f.expr(sql_case(rules, "reason"))).otherwise(f.col("outcome")),
+            "value": f.when(extracted, f.expr(sql_case(rules, "value"))),
+            "threshold": f.when(extracted, f.expr(sql_case(rules, "threshold"))),
+        }
+    )
+    survivors = verdict.where("rule is null")
     duplicates = find_duplicates(
         survivors.select("doc_id", "text", "text_digest", "minhash"), config.dedup
     ).localCheckpoint()
@@ -89,76 +102,61 @@ def _decide(run: Run, spark: SparkSession, files: Sequence[str], config: CurateC
         .join(clusters.withColumnRenamed("keeper_id", "doc_id"), "doc_id", "left")
         .withColumn("cluster_id", f.col("doc_id"))
         .withColumn("cluster_size", f.coalesce("copies", f.lit(0)) + 1)
-        .withColumn("rules", f.lit(rules_digest(config)))
+        .withColumn("rules", f.lit(rules_digest(rules)))
     )
-    rejects = verdict.where("failed is not null").select(
-        "doc_id",
-        "url",
-        "failed.stage",
-        "failed.reason",
-        "failed.rule",
-        "failed.value",
-        "failed.threshold",
-        "text_bytes",
-    )
+    rejects = verdict.where("rule is not null")
     removed = duplicates.join(survivors.select("doc_id", "url", "text_bytes"), "doc_id").withColumn(
         "cluster_id", f.col("keeper_id")
     )
+    written = {}
     for spec, rows in ((DOCUMENTS, documents), (REJECTS, rejects), (DUPLICATES, removed)):
         folder = run.lake.data_folder(spec.name)
-        ordered = rows.select(*spec.schema.names).repartition(_parts(spark), "doc_id").sortWithinPartitions("doc_id")
-        run.stage_files(spec.name, write_table(ordered, spec.name, folder), Mode.REPLACE)
-    _account(run.ledger, candidates, rejects, removed)
+        ordered = (
+            rows.select(*spec.schema.names)
+            .repartition(_parts(spark), "doc_id")
+            .sortWithinPartitions("doc_id")
+        )
+        entries = write_table(ordered, spec.name, folder)
+        run.stage_files(spec.name, entries, Mode.REPLACE)
+        written[spec.name] = read_files(spark, spec.name, [entry.path for entry in entries])
+    _account(run.ledger, candidates, written)
 
 
 def _parts(spark: SparkSession) -> int:
     return spark.sparkContext.defaultParallelism
 
 
-def _verdict_sql(rules: Sequence[Rule]) -> str:
-    """SQL for the first thing wrong with a candidate, as a struct; null where nothing is."""
-    cases = [
-        "when outcome <> 'ok' then named_struct('stage', 'extract', 'reason', outcome, 'rule', outcome, "
-        "'value', cast(null as double), 'threshold', cast(null as double))"
-    ]
-    cases += [
-        f"when {failing_sql(rule)} then named_struct('stage', 'filter', 'reason', '{rule.reason}', "
-        f"'rule', '{rule.name}', 'value', cast({rule.column} as double), "
-        f"'threshold', cast({rule.threshold} as double))"
-        for rule in rules
-    ]
-    return f"case {' '.join(cases)} end"
-
-
-def _account(ledger: Ledger, candidates: DataFrame, rejects: DataFrame, duplicates: DataFrame) -> None:
+def _account(ledger: Ledger, candidates: DataFrame, written: Mapping[str, DataFrame]) -> None:
     """The ledger of a run, summed over the rows it wrote."""
     from pyspark.sql import functions as f
 
     steps = ("body_bytes", "decoded_bytes", "extracted_bytes", "normalised_bytes", "text_bytes")
-    total = candidates.agg(f.count("*").alias("rows"), *(f.sum(name).alias(name) for name in steps)).first()
-    if total is None:
-        raise LakeError("curate wrote no candidates")
+    sums = (f.coalesce(f.sum(name), f.lit(0)).alias(name) for name in steps)
+    [total] = candidates.agg(f.count("*").alias("rows"), *sums).collect()
     ledger.add("documents", "in", total["rows"])
-    ledger.add("bytes", "in", total["body_bytes"] or 0)
-    for step, before, after in zip(
-        ("decode", "extract", "normalise", "line_rules"), steps, steps[1:], strict=False
-    ):
-        ledger.add("bytes", "transformed", (total[before] or 0) - (total[after] or 0), step)
-    left_rows, left_bytes = total["rows"], total["text_bytes"] or 0
-    for entry, reason, frame in (("rejected", "reason", rejects), ("duplicate", "kind", duplicates)):
-        for row in frame.groupBy(reason).agg(f.count("*").alias("n"), f.sum("text_bytes").alias("b")).collect():
-            ledger.add("documents", entry, row["n"], row[reason])
-            if row["b"]:
-                ledger.add("bytes", "removed", row["b"], row[reason])
-            left_rows -= row["n"]
-            left_bytes -= row["b"] or 0
-    ledger.add("documents", "out", left_rows)
-    ledger.add("bytes", "out", left_bytes)
+    ledger.add("bytes", "in", total["body_bytes"])
+    for step, before, after in zip(STEPS, steps, steps[1:], strict=False):
+        ledger.add("bytes", "transformed", total[before] - total[after], step)
+    lines: tuple[tuple[TableSpec, Entry, Entry, Column], ...] = (
+        (DOCUMENTS, "out", "out", f.lit("")),
+        (REJECTS, "rejected", "removed", f.col("reason")),
+        (DUPLICATES, "duplicate", "removed", f.col("kind")),
+    )
+    for spec, counted, weighed, reason in lines:
+        grouped = written[spec.name].groupBy(reason.alias("why"))
+        for row in grouped.agg(f.count("*").alias("n"), f.sum("text_bytes").alias("size")).collect():
+            ledger.add("documents", counted, row["n"], row["why"])
+            if row["size"]:
+                ledger.add("bytes", weighed, row["size"], row["why"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of spark-submit."""
-    job_main("curate", arguments, lambda lake, path, overrides: curate(lake, load(CurateConfig, path, "curate", overrides)))
+    job_main(
+        "curate",
+        arguments,
+        lambda lake, options: curate(lake, load(CurateConfig, options.config, "curate", options.set)),
+    )
 
 
 if __name__ == "__main__":

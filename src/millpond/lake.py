@@ -30,6 +30,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
+from sqlalchemy.exc import SQLAlchemyError
 
 from millpond.datafile import iceberg_schema
 from millpond.errors import ConflictError, LakeError
@@ -144,11 +145,19 @@ class Lake:
 
     def data_files(self, table: str, snapshot: int | None = None) -> list[DataFile]:
         """The data files of a snapshot (the released one by default), by path."""
-        snapshot = snapshot if snapshot is not None else self.tables().get(table)
+        if snapshot is None:
+            snapshot = self._released_snapshot(table)
         if snapshot is None:
             return []
         tasks = self.table(table).scan(snapshot_id=snapshot).plan_files()
         return sorted((task.file for task in tasks), key=lambda file: file.file_path)
+
+    def _released_snapshot(self, table: str) -> int | None:
+        if table != OPS_RELEASES.name:
+            return self.tables().get(table)
+        releases = self._find(table)  # no release can name the snapshot its own row makes
+        head = releases.current_snapshot() if releases else None
+        return head.snapshot_id if head else None
 
     def files(self, table: str, snapshot: int | None = None) -> list[str]:
         """Paths of the data files of a snapshot (the released one by default)."""
@@ -230,10 +239,12 @@ class Lake:
             return None
 
     def _create(self, name: str) -> Table:
+        namespace = name.split(".")[0]
         try:
-            self.catalog.create_namespace(name.split(".")[0])
-        except NamespaceAlreadyExistsError:
-            pass
+            self.catalog.create_namespace(namespace)
+        except (NamespaceAlreadyExistsError, SQLAlchemyError):
+            if not self.catalog.namespace_exists(namespace):
+                raise
         try:
             return self.catalog.create_table(
                 name,

@@ -117,9 +117,7 @@ class ShardIndex(BaseModel):
         if any(len(c) != count for c in (columns.offset, columns.rows, columns.tokens, columns.digest)):
             raise ValueError("the columns of samples differ in length")
         if self.eos_id >= self.vocab_size or self.dtype != token_dtype(self.vocab_size):
-            raise ValueError(
-                f"eos_id {self.eos_id} or {self.dtype} does not fit vocab_size {self.vocab_size}"
-            )
+            raise ValueError(f"eos_id {self.eos_id} or {self.dtype} does not fit vocab_size {self.vocab_size}")
         if columns.start[0] != 0:
             raise ValueError("the first sample does not start at byte 0")
         ends = [*columns.start[1:], self.size]
@@ -128,17 +126,12 @@ class ShardIndex(BaseModel):
         ):
             size = rows * self.context_length * item
             if not start <= offset <= offset + size <= end or offset % item:
-                raise ValueError(
-                    f"sample {k}: {size} bytes at {offset} do not lie in its region {start}..{end}"
-                )
+                raise ValueError(f"sample {k}: {size} bytes at {offset} do not lie in its region {start}..{end}")
         full, last = self.rows_per_sample, columns.rows[-1]
         if last > full or any(rows != full for rows in columns.rows[:-1]):
             raise ValueError(f"every sample but the last must have {full} rows")
         tokens = [rows * self.context_length for rows in columns.rows]
-        if (
-            columns.tokens[:-1] != tokens[:-1]
-            or not 0 <= tokens[-1] - columns.tokens[-1] < self.context_length
-        ):
+        if columns.tokens[:-1] != tokens[:-1] or not 0 <= tokens[-1] - columns.tokens[-1] < self.context_length:
             raise ValueError("only the last row of a shard may have padding")
         return self
 
@@ -194,9 +187,7 @@ class Shard:
         except (OSError, ValueError) as error:
             raise ShardError(f"{self.path}: cannot be opened as a shard: {error}") from error
         if len(self._map) != index.size:
-            raise ShardError(
-                f"{self.path}: has {len(self._map)} bytes, not {index.size} as indexed; copy it again"
-            )
+            raise ShardError(f"{self.path}: has {len(self._map)} bytes, not {index.size} as indexed; copy it again")
         if verify and hashlib.sha256(self._map).hexdigest() != index.sha256:
             raise ShardError(f"{self.path}: its sha256 is not the one in its index; copy it again")
         dtype = index.numpy_dtype
@@ -271,9 +262,7 @@ class Shard:
         first = self._first[sample]
         largest = self._tokens[first : first + self._rows[sample] * self._context].max()
         if largest >= self.index.vocab_size:
-            raise ShardError(
-                f"{self.path}: sample {sample} holds id {largest}, vocab_size is {self.index.vocab_size}"
-            )
+            raise ShardError(f"{self.path}: sample {sample} holds id {largest}, vocab_size is {self.index.vocab_size}")
         self._checked[sample] = 1
 
 

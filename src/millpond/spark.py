@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from millpond.datafile import DataFileEntry, TableWriter
 from millpond.errors import MillpondError, require
+from millpond.java import ADVICE, find_java
 from millpond.schemas import TABLES
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ class Written:
 
 
 MANIFEST_SCHEMA = "entry string"
-JAVA_MINIMUM = 17
 
 _DEFAULTS = {
     # Arrow batches bounded in bytes, not only in rows: one row may be a 20 MB page.
@@ -77,34 +76,24 @@ def session(name: str, settings: Mapping[str, str] | None = None) -> SparkSessio
         return active
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    if "JAVA_HOME" not in os.environ and (home := find_java()) is not None:
-        os.environ["JAVA_HOME"] = str(home)
-    elif "JAVA_HOME" not in os.environ:
-        raise MillpondError(
-            f"Spark needs Java {JAVA_MINIMUM} or newer and none was found: install openjdk-17-jre-headless "
-            "or set JAVA_HOME; `millpond doctor` shows what is there"
-        )
+    if (java := find_java()) is None:
+        raise MillpondError(f"{ADVICE}; `millpond doctor` shows what is there")
+    os.environ["JAVA_HOME"] = str(java[0])
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     launcher = SparkConf()
     builder = SparkSession.builder.appName(name)
     defaults = {**_DEFAULTS, **(settings or {})}
     if not launcher.contains("spark.master"):
         builder = builder.master("local[*]")
         warehouse = Path(os.environ.get("TMPDIR", "/tmp")) / f"millpond-warehouse-{os.getuid()}"
-        defaults = {**_LOCAL, "spark.sql.warehouse.dir": str(warehouse), **defaults}
+        quiet = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
+        defaults = {**_LOCAL, "spark.driver.extraJavaOptions": quiet, "spark.sql.warehouse.dir": str(warehouse), **defaults}
     for key, value in defaults.items():
         if not launcher.contains(key):
             builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
-
-
-def find_java() -> Path | None:
-    """Home of the Java that Spark would start: `JAVA_HOME`, else the `java` on PATH; None where neither is."""
-    if "JAVA_HOME" in os.environ:
-        return Path(os.environ["JAVA_HOME"])
-    java = shutil.which("java")
-    return Path(java).resolve().parent.parent if java else None
 
 
 def read_files(spark: SparkSession, table: str, files: Iterable[str]) -> DataFrame:
@@ -151,7 +140,7 @@ def write_tables(rows: DataFrame, folders: Mapping[str, Path], split: Split) -> 
         yield pa.RecordBatch.from_pydict({"entry": pa.array([*entries, *notes], pa.string())})
 
     written = Written({table: [] for table in targets}, [])
-    for row in rows.mapInArrow(write, MANIFEST_SCHEMA).toLocalIterator():
+    for row in rows.mapInArrow(write, MANIFEST_SCHEMA).collect():
         fields = json.loads(row.entry)
         if "note" in fields:
             written.notes.append(fields)

@@ -1,0 +1,43 @@
+"""Settings of an evaluation, and the names under which its results are stored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from millpond.config import StageConfig
+
+#: `eval.results.task` of a model's held-out loss: the name of the split. The report draws this one.
+VALIDATION_TASK = "validation"
+
+#: `eval.results.task` of the byte trigram baseline on the same documents; its only metric is bits_per_byte.
+TRIGRAM_TASK = "trigram"
+
+
+class EvalConfig(StageConfig):
+    """What to measure of an exported model."""
+
+    split: Literal["train", "validation", "test"] = "validation"
+    """Whose shards the loss is measured on."""
+
+    max_rows: int | None = Field(default=None, ge=1)
+    """Measure on the first so many contexts of the split; all of them by default."""
+
+    batch_rows: int = Field(default=8, ge=1)
+    """Contexts in one forward pass; changes memory and speed, not the result."""
+
+    prompt: str = "The "
+    """Start of the sample text."""
+
+    sample_tokens: int = Field(default=120, ge=0)
+    """Tokens of sample text; 0 writes none."""
+
+    temperature: float = Field(default=0.8, ge=0)
+    """Of sampling; 0 always takes the likeliest token."""
+
+    trigram: bool = True
+    """Also fit a byte trigram model on the training documents, as a floor to compare with."""
+
+    seed: int = 0
+    """Of the sample text."""

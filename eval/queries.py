@@ -1,0 +1,183 @@
+"""Questions that people ask of a lake, as named SQL.
+
+Each query reads only the views of `millpond.eval.sql`; `$name` marks a parameter. The report, the command
+line and the lineage functions all use these texts, so what a page says can be asked again by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Query:
+    """One named question: `title` for people, `sql` for DuckDB, `parameters` without the `$`."""
+
+    title: str
+    sql: str
+    parameters: tuple[str, ...] = ()
+
+
+OUTCOMES = Query(
+    "Where did the pages go?",
+    """
+SELECT outcome, reason, count(*) AS pages, sum(text_bytes)::BIGINT AS text_bytes
+FROM (
+    SELECT 'kept' AS outcome, 'kept' AS reason, text_bytes FROM corpus.documents
+    UNION ALL
+    SELECT 'rejected', reason, text_bytes FROM corpus.rejects
+    UNION ALL
+    SELECT 'duplicate', kind, text_bytes FROM corpus.duplicates
+)
+GROUP BY outcome, reason
+ORDER BY outcome <> 'kept', pages DESC, reason
+""",
+)
+
+REJECTS_BY_RULE = Query(
+    "What did each rule drop?",
+    """
+SELECT stage, reason, rule, count(*) AS pages, sum(text_bytes)::BIGINT AS text_bytes,
+       median(value) AS median_value, any_value(threshold) AS threshold
+FROM corpus.rejects
+GROUP BY stage, reason, rule
+ORDER BY pages DESC, stage, reason, rule
+""",
+)
+
+LEDGER = Query(
+    "What did every run take in, pass on and drop?",
+    """
+SELECT run_id, stage, unit, entry, reason, amount
+FROM ops.ledger
+ORDER BY run_id, unit, entry, amount DESC, reason
+""",
+)
+
+BALANCE = Query(
+    "Do the books balance?",
+    """
+SELECT l.run_id, l.stage, l.unit,
+       coalesce(sum(amount) FILTER (entry = 'in'), 0)::BIGINT AS taken_in,
+       coalesce(sum(amount) FILTER (entry = 'out'), 0)::BIGINT AS passed_on,
+       coalesce(sum(amount) FILTER (entry IN ('rejected', 'removed')), 0)::BIGINT AS dropped,
+       coalesce(sum(amount) FILTER (entry = 'duplicate'), 0)::BIGINT AS duplicates,
+       coalesce(sum(amount) FILTER (entry = 'transformed'), 0)::BIGINT AS transformed,
+       sum(CASE entry WHEN 'in' THEN amount ELSE -amount END)::BIGINT AS difference
+FROM ops.ledger l
+LEFT JOIN ops.releases r USING (run_id)
+GROUP BY l.run_id, l.stage, l.unit
+ORDER BY min(r.release) NULLS LAST, l.run_id, list_position(['records', 'documents', 'tokens', 'bytes'], l.unit)
+""",
+)
+
+DOMAINS = Query(
+    "Which sites is the corpus made of?",
+    """
+SELECT registered_domain, count(*) AS documents, sum(text_bytes)::BIGINT AS text_bytes,
+       sum(text_bytes) / sum(sum(text_bytes)) OVER () AS share
+FROM corpus.documents
+GROUP BY registered_domain
+ORDER BY text_bytes DESC, registered_domain
+""",
+)
+
+LANGUAGES = Query(
+    "Which languages is the corpus in?",
+    """
+SELECT coalesce(language, 'unknown') AS language, count(*) AS documents,
+       sum(text_bytes)::BIGINT AS text_bytes
+FROM corpus.documents
+GROUP BY 1
+ORDER BY documents DESC, 1
+""",
+)
+
+AUDITS = Query(
+    "Which tables passed their audits?",
+    """
+SELECT "table", count(*) FILTER (success) AS passed, count(*) FILTER (NOT success) AS failed
+FROM ops.audits
+GROUP BY "table"
+ORDER BY "table"
+""",
+)
+
+RELEASES = Query(
+    "Which releases are there?",
+    """
+SELECT release, released_at, stage, run_id, digest
+FROM ops.releases
+ORDER BY release DESC
+""",
+)
+
+LOSS_JUMPS = Query(
+    "Where did the loss jump?",
+    """
+SELECT run, step, loss, loss - lag(loss) OVER (PARTITION BY run ORDER BY step) AS change
+FROM train.steps
+QUALIFY change IS NOT NULL
+ORDER BY change DESC
+LIMIT 20
+""",
+)
+
+_CHAIN = """
+       t."offset", t.length,
+       coalesce(p.source_file, d.source_file) AS source_file,
+       coalesce(p.source_offset, d.source_offset) AS source_offset
+FROM tokens.documents t
+LEFT JOIN corpus.documents d USING (doc_id)
+LEFT JOIN web.pages p ON p.page_id = t.doc_id"""
+
+TRACE = Query(
+    "Which pages are the tokens of one row from?",
+    f"""
+SELECT t.doc_id, coalesce(d.url, p.url) AS url,{_CHAIN}
+WHERE t.shard = $shard AND t.sample = $sample AND t."row" = $row
+ORDER BY t."offset"
+""",
+    ("shard", "sample", "row"),
+)
+
+TRACE_STEP = Query(
+    "Which pages fed one training step?",
+    f"""
+SELECT b.position, b.shard, b.sample, b."row", t.doc_id, coalesce(d.url, p.url) AS url,{_CHAIN}
+JOIN train.batches b ON b.shard = t.shard AND b.sample = t.sample AND b."row" = t."row"
+WHERE b.run = $run AND b.step = $step
+ORDER BY b.position, t."offset"
+""",
+    ("run", "step"),
+)
+
+SITE_STEPS = Query(
+    "When did a training run see this site?",
+    """
+SELECT b.run, count(DISTINCT b.step) AS steps, min(b.step) AS first_step, max(b.step) AS last_step,
+       count(DISTINCT d.doc_id) AS documents
+FROM corpus.documents d
+JOIN tokens.documents t USING (doc_id)
+JOIN train.batches b ON b.shard = t.shard AND b.sample = t.sample AND b."row" = t."row"
+WHERE d.registered_domain = $domain
+GROUP BY b.run
+ORDER BY b.run
+""",
+    ("domain",),
+)
+
+QUERIES: dict[str, Query] = {
+    "outcomes": OUTCOMES,
+    "rejects": REJECTS_BY_RULE,
+    "ledger": LEDGER,
+    "balance": BALANCE,
+    "domains": DOMAINS,
+    "languages": LANGUAGES,
+    "audits": AUDITS,
+    "releases": RELEASES,
+    "loss_jumps": LOSS_JUMPS,
+    "trace": TRACE,
+    "trace_step": TRACE_STEP,
+    "site_steps": SITE_STEPS,
+}

@@ -1,0 +1,97 @@
+"""Settings of the ingest stage: what is accepted, and every limit that keeps hostile input bounded."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from millpond import __version__
+from millpond.config import StageConfig
+
+KIB, MIB = 1 << 10, 1 << 20
+Bytes = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+#: Media types a page may have.
+PAGE_TYPES = ("text/html", "application/xhtml+xml", "text/plain")
+
+
+class WarcConfig(StageConfig):
+    """Reading WARC files."""
+
+    media_types: tuple[str, ...] = PAGE_TYPES
+    """Media types that become pages; everything else is counted as rejected."""
+    record_types: tuple[str, ...] = ("response", "resource", "conversion")
+    """WARC record types that may hold a page; the others are counted per file and type."""
+    max_record_bytes: Bytes = 64 * MIB
+    """Largest record block held in memory; a bigger record is skipped and rejected."""
+    max_header_bytes: Bytes = 64 * KIB
+    """Largest header block, of the record and of the HTTP response inside it."""
+    max_body_bytes: Bytes = 20 * MIB
+    """Largest page body after content and transfer encodings are undone."""
+    verify_digests: bool = True
+    """Check WARC-Block-Digest where a record has one; a mismatch is damage."""
+
+
+class SiteConfig(StageConfig):
+    """Crawling one host."""
+
+    user_agent: str = f"Millpond/{__version__}"
+    """Sent with every request, with the contact; robots.txt rules are matched with its product name."""
+    contact: str = ""
+    """Web or e-mail address of who runs the crawl; needed for any host that is not this machine."""
+    media_types: tuple[str, ...] = PAGE_TYPES
+    """Media types that become pages; everything else is counted as rejected."""
+    delay_seconds: Annotated[float, Field(ge=0)] = 1.0
+    """Least time between the starts of two requests; a longer Crawl-delay in robots.txt wins."""
+    max_crawl_delay_seconds: Seconds = 60.0
+    """A site that asks for a longer Crawl-delay is not crawled."""
+    max_pages: Annotated[int, Field(gt=0)] = 1000
+    """Requests made, robots.txt apart; URLs left over are counted."""
+    max_depth: Annotated[int, Field(ge=0)] = 20
+    """Links followed from the start address."""
+    max_redirects: Annotated[int, Field(ge=0)] = 5
+    """Redirects followed one after the other, all on the same host."""
+    max_url_chars: Annotated[int, Field(gt=0)] = 2083
+    """Links to longer addresses are not followed."""
+    timeout_seconds: Seconds = 30.0
+    """Time for one whole fetch, from connecting to the last byte."""
+    max_body_bytes: Bytes = 20 * MIB
+    """Largest body, both as sent and after content encodings are undone."""
+    allow_private: tuple[str, ...] = ()
+    """Host names that may resolve to loopback, private or link-local addresses; all others may not."""
+
+
+class TextConfig(StageConfig):
+    """Importing texts from JSON Lines and Parquet files."""
+
+    text_column: str = "text"
+    """Column that holds the text."""
+    url_column: str | None = None
+    """Column with the text's address; without one it is the file's, with the row number as fragment."""
+    id_column: str | None = None
+    """Column whose value is the fragment of that address, instead of the row number."""
+    date_column: str | None = None
+    """Column that holds when the text was fetched: ISO 8601 text, or a Parquet date or timestamp."""
+    max_row_bytes: Bytes = 64 * MIB
+    """Largest line of a JSON Lines file; a longer one is skipped and rejected."""
+    max_body_bytes: Bytes = 20 * MIB
+    """Largest text, in bytes of UTF-8."""
+    batch_rows: Annotated[int, Field(gt=0)] = 1024
+    """Rows of a Parquet file held in memory at once."""
+
+
+class IngestConfig(StageConfig):
+    """The ingest stage."""
+
+    crawl: str | None = None
+    """Name of the crawl, kept with every page and reject."""
+    batch_bytes: Bytes = 8 * MIB
+    """Size at which rows are handed on as one Arrow batch."""
+    warc: WarcConfig = WarcConfig()
+    """Reading WARC files."""
+    site: SiteConfig = SiteConfig()
+    """Crawling one host."""
+    text: TextConfig = TextConfig()
+    """Importing texts."""

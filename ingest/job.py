@@ -1,0 +1,220 @@
+"""Ingest: WARC files, text tables or a site → `web.pages`, `web.rejects`, `web.frontier`.
+
+    millpond ingest warc crawl-*.warc.gz
+    spark-submit ingest/job.py --config run.toml --lake lake crawl-*.warc.gz
+
+Files are read by Spark tasks, one file each, which write the pages they find and return manifests; a site is
+crawled from one process, since politeness allows one connection. A page the lake already has is not added
+again: it becomes a reject that says so. Nothing found in an input is left uncounted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from millpond import faults
+from millpond.config import load
+from millpond.datafile import DataFileEntry, TableWriter
+from millpond.errors import InputError
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.page import RowBatcher, reject_row
+from millpond.ingest.crawl import crawl_site
+from millpond.ingest.warc import expand_paths
+from millpond.lake import Lake, Release
+from millpond.progress import bar, spark_bar
+from millpond.publish import Mode, Outcome, Run
+from millpond.quality.gate import gate
+from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS, Reason
+from millpond.spark import session, write_tables
+from millpond.stage import job_main
+
+_TABLES = (PAGES.name, WEB_REJECTS.name, FRONTIER.name)
+_KINDS = {"page": PAGES.name, "reject": WEB_REJECTS.name, "frontier": FRONTIER.name}
+
+
+def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outcome:
+    """Ingest WARC files and text tables (told apart by suffix) named by paths and glob patterns.
+
+    Raises:
+        InputError: a path is missing, a folder, empty or not what its name says; nothing is published.
+    """
+    files = expand_paths(paths)
+    run = Run(lake, "ingest", config, {path: _sha256(path) for path in files})
+    if release := run.released(standing=False):
+        return run.unchanged(release)
+    faults.point("before-data")
+    spark = session("millpond ingest")
+    from millpond.ingest.source import RecordSource
+
+    spark.dataSource.register(RecordSource)
+    reader = spark.read.format(RecordSource.name()).option("config", config.model_dump_json())
+    with spark_bar("read", spark):
+        written = write_tables(
+            reader.option("paths", json.dumps(files)).load(),
+            {table: lake.data_folder(table) for table in _TABLES},
+            split_kinds,
+        )
+    notes = {kind: [n for n in written.notes if n["note"] == kind] for kind in ("error", "file")}
+    if notes["error"]:
+        raise InputError(min(note["detail"] for note in notes["error"]))
+    return _publish(run, written.entries, sum(note["records"] for note in notes["file"]))
+
+
+def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
+    """Crawl one host from `url` on, politely, and ingest its pages.
+
+    Raises:
+        InputError: the address or robots.txt does not allow a crawl.
+    """
+    run = Run(lake, "ingest", config, {"site": url, "crawl": config.crawl})
+    if config.crawl is not None and (release := run.released(standing=False)):
+        return run.unchanged(release)  # a crawl with a name is done once; one without is a visit of its own
+    faults.point("before-data")
+    records = 0
+    with ExitStack() as stack:
+        writers = {t: stack.enter_context(TableWriter(t, lake.data_folder(t))) for t in _TABLES}
+        batchers = {table: RowBatcher(TABLES[table].schema, config.batch_bytes) for table in _TABLES}
+        shown = stack.enter_context(bar("crawl"))
+        for kind, row in crawl_site(url, config, progress=shown.update):
+            if kind == "file":
+                records += row["records"]
+            elif batch := batchers[_KINDS[kind]].add(row):
+                writers[_KINDS[kind]].write(batch)
+        for table, batcher in batchers.items():
+            if batch := batcher.flush():
+                writers[table].write(batch)
+    return _publish(run, {table: writer.entries for table, writer in writers.items()}, records)
+
+
+def split_kinds(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Batches of the data source, told apart into tables; counts and errors keep their kind as name."""
+    for batch in batches:
+        for kind in pc.unique(batch["kind"]).to_pylist():
+            rows = batch.filter(pc.equal(batch["kind"], kind))
+            table = _KINDS.get(kind, kind)
+            names = TABLES[table].schema.names if table in TABLES else ["file", "records", "bytes", "detail"]
+            yield table, rows.select(names)
+
+
+def _publish(run: Run, entries: dict[str, list[DataFileEntry]], records: int) -> Outcome:
+    lake = run.lake
+    if not entries[PAGES.name]:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(_by_reason(entries[WEB_REJECTS.name]).items()))
+        raise InputError(f"no page was found in {records:,} records ({reasons}); nothing was published")
+
+    def drop_known(run: Run, base: Release | None) -> None:
+        """Stage the pages the released table does not have, and account for all of them."""
+        known = (
+            lake.files(PAGES.name, base.tables.get(PAGES.name)) if base and PAGES.name in base.tables else []
+        )
+        pages, repeats = _without_known(lake, entries[PAGES.name], known)
+        staged = {**entries, PAGES.name: pages}
+        staged[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *_reject_repeats(lake, repeats)]
+        for table, files in staged.items():
+            if files:
+                run.stage_files(table, files, Mode.APPEND)
+        run.ledger.clear()
+        run.ledger.add("records", "in", records)
+        run.ledger.add("records", "out", sum(entry.rows for entry in pages))
+        run.ledger.add_all("records", "rejected", _by_reason(staged[WEB_REJECTS.name]))
+
+    release = run.publish(gate(lake), rebase=drop_known)
+    return run.done(release, "records")
+
+
+def _without_known(
+    lake: Lake, entries: Sequence[DataFileEntry], known: Sequence[str]
+) -> tuple[list[DataFileEntry], list[dict[str, Any]]]:
+    """Page files without pages that are `known` or come twice; only files that hold such pages are rewritten."""
+    if not entries:
+        return [], []
+    new = [entry.path for entry in entries]
+    with duckdb.connect() as connection:
+        connection.execute("create table known(page_id varchar)")
+        if known:
+            connection.execute("insert into known select page_id from read_parquet(?)", [list(known)])
+        connection.execute(
+            """
+            create table repeats as
+            select filename, file_row_number, page_id, url, source_file, source_offset, source_length, crawl
+            from (
+                select *, row_number() over (partition by page_id order by source_file, source_offset) as copy
+                from read_parquet(?, filename = true, file_row_number = true)
+            ) where copy > 1 or page_id in (select page_id from known)
+            """,
+            [new],
+        )
+        repeats = connection.sql("select * from repeats").to_arrow_table().to_pylist()
+        touched = {row["filename"] for row in repeats}
+        kept = [entry for entry in entries if entry.path not in touched]
+        for path in sorted(touched):
+            reader = connection.sql(
+                "select p.* exclude (file_row_number) from read_parquet($path, file_row_number = true) p "
+                "anti join (select * from repeats where filename = $path) r using (file_row_number)",
+                params={"path": path},
+            ).to_arrow_reader(1000)
+            with TableWriter(PAGES.name, lake.data_folder(PAGES.name)) as writer:
+                for batch in reader:
+                    writer.write(batch)
+            kept += writer.entries
+    return kept, repeats
+
+
+def _reject_repeats(lake: Lake, repeats: Sequence[dict[str, Any]]) -> list[DataFileEntry]:
+    rows = [
+        reject_row(
+            file=row["source_file"],
+            offset=row["source_offset"],
+            length=row["source_length"],
+            url=row["url"],
+            reason=Reason.DUPLICATE_PAGE,
+            detail=row["page_id"],
+            crawl=row["crawl"],
+        )
+        for row in repeats
+    ]
+    if not rows:
+        return []
+    batch = pa.RecordBatch.from_pylist(rows, schema=WEB_REJECTS.schema)
+    with TableWriter(WEB_REJECTS.name, lake.data_folder(WEB_REJECTS.name)) as writer:
+        writer.write(batch)
+    return writer.entries
+
+
+def _by_reason(entries: Sequence[DataFileEntry]) -> dict[str, int]:
+    if not entries:
+        return {}
+    rows = ds.dataset([entry.path for entry in entries]).to_table(columns=["reason", "records"])
+    counts = rows.group_by("reason").aggregate([("records", "sum")])
+    return dict(zip(counts["reason"].to_pylist(), counts["records_sum"].to_pylist(), strict=True))
+
+
+def _sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of spark-submit."""
+    job_main(
+        "ingest",
+        arguments,
+        lambda lake, options: ingest_files(
+            lake, options.paths, load(IngestConfig, options.config, "ingest", options.set)
+        ),
+        paths=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

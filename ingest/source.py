@@ -1,0 +1,109 @@
+"""A Spark data source over WARC and text files.
+
+    spark.dataSource.register(RecordSource)
+    spark.read.format("millpond").option("config", IngestConfig().model_dump_json()).load("crawl-*.warc.gz")
+
+One partition per file. A row is a page, a reject, the count of a file or an error that concerns a whole file,
+told apart by `kind`; the columns of the other kinds are null. For every file the count equals its pages plus
+the records its rejects stand for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
+
+from millpond.errors import InputError
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.page import Row, RowBatcher
+from millpond.ingest.text import read_text
+from millpond.ingest.warc import expand_paths, read_warc
+from millpond.schemas import LONG, PAGES, STRING, WEB_REJECTS
+
+TEXT_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+
+#: The count of a file: how many records, fetches or rows were found in it.
+FILE_COLUMNS = (pa.field("file", STRING), pa.field("records", LONG), pa.field("bytes", LONG))
+
+
+def _row_schema() -> pa.Schema:
+    fields = {"kind": pa.field("kind", STRING)}
+    for field in (*PAGES.schema, *WEB_REJECTS.schema, *FILE_COLUMNS):
+        fields.setdefault(field.name, field.with_nullable(True))
+    return pa.schema(list(fields.values()))
+
+
+ROW_SCHEMA = _row_schema()
+
+
+def read_file(path: str, config: IngestConfig) -> Iterator[Row]:
+    """Tagged rows of one file, by its suffix: text tables, else WARC."""
+    if path.endswith(TEXT_SUFFIXES):
+        return read_text(path, config.text, crawl=config.crawl)
+    return read_warc(path, config.warc, crawl=config.crawl)
+
+
+def _guarded(path: str, config: IngestConfig) -> Iterator[Row]:
+    """Rows of one file; what is wrong with the file as a whole comes as a row too, so that the driver can say it."""
+    try:
+        yield from read_file(path, config)
+    except InputError as error:
+        yield "error", {"file": path, "detail": str(error)}
+
+
+@dataclass
+class FilePartition(InputPartition):
+    """One file."""
+
+    path: str
+
+
+class RecordSource(DataSource):
+    """The data source `millpond`; see the module's docstring."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Name for `spark.read.format`."""
+        return "millpond"
+
+    def schema(self) -> StructType:
+        """Columns of all kinds of row."""
+        return from_arrow_schema(ROW_SCHEMA)
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        """Plan one partition per file."""
+        listed = self.options.get("paths")
+        paths = json.loads(listed) if listed else [self.options["path"]]
+        config = IngestConfig.model_validate_json(self.options.get("config", "{}"))
+        return RecordReader(expand_paths(paths), config)
+
+
+class RecordReader(DataSourceReader):
+    """Reads the files of a `RecordSource` in Arrow batches."""
+
+    def __init__(self, paths: Sequence[str], config: IngestConfig) -> None:
+        self.paths = list(paths)
+        self.config = config
+
+    def partitions(self) -> Sequence[InputPartition]:
+        """One per file."""
+        return [FilePartition(path) for path in self.paths]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Batches of one file's rows."""
+        if not isinstance(partition, FilePartition):
+            raise TypeError(f"not a file: {partition!r}")
+        batcher = RowBatcher(ROW_SCHEMA, self.config.batch_bytes)
+        empty: dict[str, Any] = dict.fromkeys(ROW_SCHEMA.names)
+        for kind, row in _guarded(partition.path, self.config):
+            if batch := batcher.add({**empty, **row, "kind": kind}):
+                yield batch
+        if batch := batcher.flush():
+            yield batch

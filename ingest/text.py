@@ -1,0 +1,248 @@
+"""Texts from JSON Lines and Parquet files → pages and counted rejects.
+
+Inputs: `.jsonl`, plain or compressed with gzip, bzip2 or Zstandard, and `.parquet`, one text a row.
+Output: tagged rows, see `millpond.ingest.page`. A text becomes a page of media type text/plain whose body is
+its UTF-8. A row that is no text is rejected with its number: lines and rows count from 0, blank lines are
+none. Files are streamed; which columns are read is the configuration's choice, never the first rows'.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from millpond.errors import InputError
+from millpond.ingest.config import TextConfig
+from millpond.ingest.files import open_input
+from millpond.ingest.members import MemberStream, StreamDamage
+from millpond.ingest.page import Row, page_row, parse_instant, reject_row
+from millpond.schemas import Reason
+
+#: So many rows without the text column, and none with it, are a wrong column name and not bad rows.
+_WRONG_COLUMN_ROWS = 100
+
+
+class _BadRow(Exception):
+    """A row that is no text; the message says why."""
+
+
+def read_text(path: str, config: TextConfig, *, crawl: str | None = None) -> Iterator[Row]:
+    """Read one file of texts; the last row is the file's own, with the rows found in it.
+
+    Raises:
+        InputError: the file is missing, empty, neither JSON Lines nor Parquet, or has no such column.
+    """
+    if path.endswith(".parquet"):
+        return _Reader(path, config, crawl).parquet()
+    return _Reader(path, config, crawl).json_lines()
+
+
+class _Reader:
+    """Reads one file; `rows` counts what was found in it."""
+
+    def __init__(self, path: str, config: TextConfig, crawl: str | None) -> None:
+        self.path = path
+        self.config = config
+        self.crawl = crawl
+        self.address = Path(path).resolve().as_uri()
+        self.rows = 0
+
+    def json_lines(self) -> Iterator[Row]:
+        texts, seen = 0, set[str]()
+        with open_input(self.path) as file:
+            stream = MemberStream(file, self.path)
+            for number, line in self._lines(stream):
+                self.rows += 1
+                if isinstance(line, _Unread):
+                    yield self._reject(line.reason, line.detail, number)
+                    continue
+                try:
+                    record = _parse(line)
+                    if self.config.text_column not in record:
+                        seen.update(list(record)[:50])
+                    else:
+                        texts += 1
+                    row = self._page(record, number)
+                except _BadRow as problem:
+                    row = self._reject(Reason.BAD_ROW, str(problem), number)
+                if not texts and self.rows >= _WRONG_COLUMN_ROWS and seen:
+                    raise self._wrong_column(self.config.text_column, seen)
+                yield row
+            if not texts and seen:
+                raise self._wrong_column(self.config.text_column, seen)
+            yield self._file(stream.size)
+
+    def parquet(self) -> Iterator[Row]:
+        with open_input(self.path) as file:
+            try:
+                table = pq.ParquetFile(file)
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{self.path}: not a readable Parquet file: {error}") from error
+            columns = self._columns()
+            for column in columns:
+                if column not in table.schema_arrow.names:
+                    raise self._wrong_column(column, table.schema_arrow.names)
+            for group in range(table.num_row_groups):
+                yield from self._row_group(table, group, columns)
+            yield self._file(file.seek(0, 2))
+
+    def _row_group(self, table: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[Row]:
+        """One row group; what of it cannot be read is one reject that counts the rows."""
+        end = self.rows + table.metadata.row_group(group).num_rows
+        batches = table.iter_batches(self.config.batch_rows, row_groups=[group], columns=columns)
+        while self.rows < end:
+            try:
+                records = next(batches).to_pylist()
+            except (pa.ArrowException, OSError, UnicodeDecodeError, StopIteration) as error:
+                number, self.rows = self.rows, end
+                detail = f"rows {number} to {end - 1} cannot be read: {error}"
+                yield self._reject(Reason.DAMAGED, detail, number, records=end - number)
+                return
+            for record in records:
+                number = self.rows
+                self.rows += 1
+                try:
+                    yield self._page(record, number)
+                except _BadRow as problem:
+                    yield self._reject(Reason.BAD_ROW, str(problem), number)
+
+    def _columns(self) -> list[str]:
+        config = self.config
+        names = (config.text_column, config.url_column, config.id_column, config.date_column)
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    def _lines(self, stream: MemberStream) -> Iterator[tuple[int, bytes | _Unread]]:
+        limit = self.config.max_row_bytes
+        number = 0
+        while True:
+            try:
+                line = stream.readline(limit + 1)
+                if len(line) > limit:
+                    size = len(line)
+                    while not line.endswith(b"\n") and (line := stream.readline(limit)):
+                        size += len(line)
+                    yield number, _Unread(Reason.TOO_LARGE, f"line of {size} bytes, limit {limit}")
+                elif line.strip():
+                    yield number, line
+                elif not line:
+                    return
+            except StreamDamage as damage:
+                detail = f"{damage.detail}, in the member at byte {damage.offset}; nothing after it was read"
+                yield number, _Unread(Reason.DAMAGED, detail)
+                return
+            number += 1
+
+    def _page(self, record: dict[str, Any], number: int) -> Row:
+        body = _utf8(record.get(self.config.text_column), self.config.text_column)
+        if len(body) > self.config.max_body_bytes:
+            limit = self.config.max_body_bytes
+            return self._reject(Reason.TOO_LARGE, f"text of {len(body)} bytes, limit {limit}", number)
+        page = page_row(
+            url=self._url(record, number),
+            fetched_at=self._fetched_at(record),
+            status=None,
+            content_type="text/plain",
+            body=body,
+            charset="utf-8",
+            crawl=self.crawl,
+            source_file=self.path,
+            source_offset=number,
+            source_length=None,
+        )
+        return "page", page
+
+    def _url(self, record: dict[str, Any], number: int) -> str:
+        column = self.config.url_column
+        if column is not None and record.get(column) is not None:
+            url = _utf8(record[column], column).decode("utf-8")
+            if not url.strip():
+                raise _BadRow(f"{column} is empty")
+            return url
+        fragment: object = number
+        if self.config.id_column is not None:
+            fragment = record.get(self.config.id_column)
+            if isinstance(fragment, bool) or not isinstance(fragment, str | int):
+                raise _BadRow(f"{self.config.id_column} is {_kind(fragment)}, not a text or whole number")
+            if isinstance(fragment, str):
+                fragment = quote(_utf8(fragment, self.config.id_column))
+        return f"{self.address}#{fragment}"
+
+    def _fetched_at(self, record: dict[str, Any]) -> datetime | None:
+        column = self.config.date_column
+        value = record.get(column) if column is not None else None
+        if value is None:
+            return None
+        if isinstance(value, datetime):
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if isinstance(value, date):
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        instant = parse_instant(value) if isinstance(value, str) else None
+        if instant is None:
+            raise _BadRow(f"{column} is no ISO 8601 date: {str(value)[:40]!r}")
+        return instant
+
+    def _reject(self, reason: Reason, detail: str, number: int, records: int = 1) -> Row:
+        row = reject_row(
+            file=self.path, reason=reason, detail=detail, crawl=self.crawl, offset=number, records=records
+        )
+        return "reject", row
+
+    def _file(self, size: int) -> Row:
+        if not self.rows:
+            raise InputError(f"{self.path}: holds no rows")
+        return "file", {"file": self.path, "records": self.rows, "bytes": size}
+
+    def _wrong_column(self, column: str, known: Iterable[str]) -> InputError:
+        names = ", ".join(sorted(known))
+        return InputError(f"{self.path}: has no column {column!r}; its columns are: {names}"[:1000])
+
+
+class _Unread:
+    """A line that was not read, and why."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_repeats)
+    except RecursionError as error:
+        raise _BadRow("not JSON: nested too deeply") from error
+    except ValueError as error:
+        raise _BadRow(f"not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise _BadRow(f"not an object but {_kind(record)}")
+    return record
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("an object names a key twice")
+    return record
+
+
+def _utf8(value: object, column: str) -> bytes:
+    if not isinstance(value, str):
+        raise _BadRow(f"{column} is {_kind(value)}, not a text")
+    try:
+        return value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _BadRow(f"{column} has a lone surrogate at character {error.start}") from error
+
+
+def _kind(value: object) -> str:
+    return "missing or null" if value is None else type(value).__name__

@@ -1,0 +1,24 @@
+"""The command line: `millpond --help`.
+
+Exit codes: 0 it worked, 1 it failed, 2 it was asked for wrongly. A result goes to stdout, as text or with
+`--output json` as JSON; progress and errors go to stderr, an error as one line.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from millpond.cli import output
+from millpond.cli.app import app
+from millpond.errors import MillpondError
+
+
+def main() -> None:
+    """Entry point of the `millpond` script."""
+    try:
+        app()
+    except MillpondError as error:
+        output.fail(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,116 @@
+"""`millpond run CONFIG.toml`: every stage a file describes, in order.
+
+    [run]
+    warc = ["crawl/*.warc.gz"]     # and/or text = [...], site = "https://…"
+    [curate.rules]
+    preset = "fineweb"
+    [train]
+    steps = 500
+
+`[run]` says what to read; the other sections are the stages' own. A stage whose input and configuration are
+already published says so and is passed over, so running the same file again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from millpond.cli import output
+from millpond.cli.reporting import make_report
+from millpond.config import StageConfig, apply_overrides, read_settings
+from millpond.errors import ConfigError
+from millpond.lake import Lake
+from millpond.publish import Outcome
+
+SECTIONS = ("run", "ingest", "curate", "tokenize", "train", "eval")
+
+
+class RunConfig(StageConfig):
+    """What a run reads and how far it goes."""
+
+    lake: str | None = None
+    """Folder of the lake, or catalog:NAME; `--lake` wins."""
+    warc: tuple[str, ...] = ()
+    """WARC files or glob patterns."""
+    text: tuple[str, ...] = ()
+    """JSON Lines or Parquet files, or glob patterns."""
+    site: str | None = None
+    """Address to crawl from."""
+    stages: tuple[str, ...] = SECTIONS[1:]
+    """Stages to run, of ingest, curate, tokenize, train and eval."""
+    processes: int = Field(default=1, ge=1)
+    """Training processes."""
+    report: bool = True
+    """Write the report at the end."""
+
+
+def run_file(path: Path, lake_uri: str | None, overrides: Iterable[str]) -> None:
+    """Run what `path` describes and show each stage's outcome.
+
+    Raises:
+        ConfigError: the file or one of its settings is not usable; nothing has been run then.
+    """
+    settings = apply_overrides(read_settings(path), overrides)
+    if unknown := sorted(settings.keys() - set(SECTIONS)):
+        raise ConfigError(f"{path}: unknown section [{unknown[0]}] (known: {', '.join(SECTIONS)})")
+    plan = RunConfig.from_mapping(settings.get("run", {}), f"{path} [run]")
+    if stray := sorted(set(plan.stages) - set(SECTIONS[1:])):
+        raise ConfigError(f"{path} [run]: unknown stage {stray[0]!r} (known: {', '.join(SECTIONS[1:])})")
+    if "ingest" in plan.stages and not (plan.warc or plan.text or plan.site):
+        raise ConfigError(f"{path} [run]: says nothing to ingest; give warc, text or site")
+    steps = list(_steps(plan, settings, str(path)))
+    lake = Lake.open(lake_uri or plan.lake)
+    done = []
+    for step in steps:
+        done.append(step(lake))
+        if not output.is_json():
+            output.outcome(done[-1])
+    report = make_report(lake, None) if plan.report else None
+    if output.is_json():
+        output.value({"stages": [vars(outcome) for outcome in done], "report": str(report) if report else None})
+    elif report:
+        output.line(f"report: {report}")
+
+
+def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator[Callable[[Lake], Outcome]]:
+    """The stages' calls, their configurations read first so that a mistake in the last stops before the first."""
+
+    def section(name: str) -> dict[str, Any]:
+        return dict(settings.get(name, {}))
+
+    if "ingest" in plan.stages:
+        from millpond.ingest import job as ingest
+        from millpond.ingest.config import IngestConfig
+
+        how = IngestConfig.from_mapping(section("ingest"), f"{where} [ingest]")
+        if files := (*plan.warc, *plan.text):
+            yield lambda lake: ingest.ingest_files(lake, files, how)
+        if (site := plan.site) is not None:
+            yield lambda lake: ingest.ingest_site(lake, site, how)
+    if "curate" in plan.stages:
+        from millpond.curate.config import CurateConfig
+        from millpond.curate.job import curate
+
+        rules = CurateConfig.from_mapping(section("curate"), f"{where} [curate]")
+        yield lambda lake: curate(lake, rules)
+    if "tokenize" in plan.stages:
+        from millpond.tokenize.config import TokenizeConfig
+        from millpond.tokenize.job import tokenize
+
+        packing = TokenizeConfig.from_mapping(section("tokenize"), f"{where} [tokenize]")
+        yield lambda lake: tokenize(lake, packing)
+    if "train" in plan.stages:
+        from millpond.train.job import check_settings, train_on_lake
+
+        check_settings(section("train"), f"{where} [train]")
+        yield lambda lake: train_on_lake(lake, section("train"), plan.processes)
+    if "eval" in plan.stages:
+        from millpond.eval.config import EvalConfig
+        from millpond.eval.job import evaluate_on_lake
+
+        measures = EvalConfig.from_mapping(section("eval"), f"{where} [eval]")
+        yield lambda lake: evaluate_on_lake(lake, measures)

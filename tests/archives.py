@@ -1,0 +1,39 @@
+"""WARC files for tests and benchmarks, made with warcio from pages that lie on disk."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+Page = tuple[str, bytes]
+
+
+def gold_pages(folder: Path) -> Iterator[Page]:
+    """(url, html) of every gzipped page under a folder of the gold data, in order of their paths."""
+    for path in sorted(folder.rglob("*.html.gz")):
+        yield f"http://{path.parent.name.replace('_', '-')}.example/{path.name.removesuffix('.html.gz')}", gzip.decompress(
+            path.read_bytes()
+        )
+
+
+def write_warc(path: Path, pages: Iterable[Page], date: str = "2024-05-01T00:00:00Z") -> Path:
+    """Write pages as response records, one gzip member each."""
+    with path.open("wb") as file:
+        writer = WARCWriter(file, gzip=True)
+        for url, html in pages:
+            headers = StatusAndHeaders(
+                "200 OK",
+                [("Content-Type", "text/html"), ("Content-Length", str(len(html)))],
+                protocol="HTTP/1.1",
+            )
+            writer.write_record(
+                writer.create_warc_record(
+                    url, "response", payload=io.BytesIO(html), http_headers=headers, warc_headers_dict={"WARC-Date": date}
+                )
+            )
+    return path

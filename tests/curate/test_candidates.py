@@ -1,0 +1,157 @@
+"""Every page becomes exactly one candidate of the table's columns, whatever it holds."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from millpond.curate.candidates import Candidates
+from millpond.curate.config import CurateConfig
+from millpond.curate.minhash import MinHasher
+from millpond.schemas import CANDIDATES, PAGES, SIGNALS, Reason
+
+PARAGRAPH = "This is a paragraph that has to be kept with the page, number {n}, and it ends here."
+PAGE = "<html><head><title>A title</title></head><body><article>{}</article></body></html>"
+BODY = PAGE.format("".join(f"<p>{PARAGRAPH.format(n=n)}</p>" for n in range(12))).encode()
+
+
+def pages(*changes: dict[str, Any]) -> pa.RecordBatch:
+    rows = []
+    for place, change in enumerate(changes):
+        row = {
+            "page_id": f"{place:032x}",
+            "url": f"http://h.test/{place}",
+            "host": "h.test",
+            "registered_domain": "h.test",
+            "fetched_at": datetime(2024, 1, 2, tzinfo=UTC),
+            "status": 200,
+            "content_type": "text/html",
+            "charset": "utf-8",
+            "body": BODY,
+            "crawl": "test",
+            "source_file": "a.warc.gz",
+            "source_offset": place,
+            "source_length": 10,
+        } | change
+        rows.append(row | {"payload_digest": hashlib.sha256(row["body"]).hexdigest()})
+    return pa.RecordBatch.from_pylist(rows, schema=PAGES.schema)
+
+
+@pytest.fixture(scope="module")
+def candidates() -> Iterator[Candidates]:
+    with Candidates(CurateConfig()) as running:
+        yield running
+
+
+def test_a_page_with_text(candidates: Candidates) -> None:
+    batch = candidates.batch(pages({}))
+    assert batch.schema == CANDIDATES.schema
+    [row] = batch.to_pylist()
+    assert row["doc_id"] == f"{0:032x}"
+    assert (row["outcome"], row["outcome_detail"]) == ("ok", None)
+    assert row["extractor"].startswith("trafilatura ")
+    assert row["title"] == "A title"
+    assert row["language"] == "en" and row["language_score"] > 0.65
+    assert row["text"] == "\n".join(PARAGRAPH.format(n=n) for n in range(12))
+    data = row["text"].encode()
+    assert row["text_digest"] == hashlib.sha256(data).hexdigest()
+    assert row["text_bytes"] == row["normalised_bytes"] == row["extracted_bytes"] == len(data)
+    assert row["body_bytes"] == row["decoded_bytes"] == len(BODY)
+    assert row["minhash"] == MinHasher().signatures([row["text"]])[0]
+    assert row["c4_sentence_count"] == 12
+    assert all(row[name] is not None for name, _ in SIGNALS)
+    assert (row["source_file"], row["source_offset"], row["fetched_at"].year) == ("a.warc.gz", 0, 2024)
+
+
+def test_pages_without_text_keep_their_row(candidates: Candidates) -> None:
+    batch = candidates.batch(
+        pages(
+            {"content_type": "application/pdf"},
+            {"body": b""},
+            {"body": b"\xe2\x80\x8b" * 50, "content_type": "text/plain"},
+            {"body": b"two words\nonly here", "content_type": "text/plain"},
+            {},
+        )
+    )
+    rows = batch.to_pylist()
+    assert [row["outcome"] for row in rows] == ["unsupported_type", "empty", "empty", "empty", "ok"]
+    for row in rows[:-1]:
+        assert Reason(row["outcome"])
+        empty = ("text", "text_digest", "minhash", "language", "language_score", *(name for name, _ in SIGNALS))
+        assert all(row[name] is None for name in empty)
+        assert row["text_bytes"] == 0
+    assert [row["normalised_bytes"] for row in rows[:4]] == [0, 0, 0, 19]
+    assert rows[3]["outcome_detail"] == "the line rules removed every line"
+    assert [row["source_offset"] for row in rows] == list(range(5))
+
+
+def test_no_pages(candidates: Candidates) -> None:
+    empty = PAGES.schema.empty_table().to_batches() or [pages()]
+    batch = candidates.batch(empty[0])
+    assert batch.num_rows == 0
+    assert batch.schema == CANDIDATES.schema
+
+
+def test_columns_that_may_be_null(candidates: Candidates) -> None:
+    nothing = dict.fromkeys(("content_type", "charset", "fetched_at", "registered_domain", "source_length"))
+    assert candidates.batch(pages(nothing)).to_pylist()[0]["outcome"] == "ok"
+
+
+def test_bytes_are_counted_at_every_step(candidates: Candidates) -> None:
+    text = PARAGRAPH.format(n=1) + "\r\nshort\r\n" + PARAGRAPH.format(n=2) + "\r\n"
+    body = (text + "caf\xe9 is here too").encode("latin-1")
+    [row] = candidates.batch(
+        pages({"body": body, "content_type": "text/plain", "charset": "windows-1252"})
+    ).to_pylist()
+    assert row["body_bytes"] == len(body)
+    assert row["decoded_bytes"] == row["extracted_bytes"] == len(body) + 1
+    assert row["normalised_bytes"] == row["extracted_bytes"] - 3
+    assert row["text_bytes"] == row["normalised_bytes"] - len("short\n")
+    assert "short" not in row["text"]
+
+
+def test_settings_reach_the_work() -> None:
+    config = CurateConfig.from_mapping(
+        {
+            "extract": {"extractor": "resiliparse", "max_body_bytes": 5000},
+            "c4": {"remove_lines": False},
+            "dedup": {"bands": 4, "rows": 4},
+        },
+        "test",
+    )
+    with Candidates(config) as running:
+        rows = running.batch(
+            pages({"body": b"one line\n", "content_type": "text/plain"}, {"body": b"x" * 5001}, {})
+        ).to_pylist()
+    assert rows[0]["text"] == "one line\n"
+    assert len(rows[0]["minhash"]) == 4 * 16
+    assert (rows[1]["outcome"], rows[1]["body_bytes"]) == ("too_large", 5001)
+    assert rows[2]["extractor"].startswith("resiliparse ")
+
+
+def test_a_page_that_kills_its_reader_leaves_its_neighbours_alone() -> None:
+    config = CurateConfig.from_mapping({"extract": {"timeout_seconds": 1, "memory_mb": 512}}, "test")
+    bomb = PAGE.format("<p>" + "word " * 50 + "</p>").encode() + b"<i>" * (14 << 20)
+    with Candidates(config) as running:
+        rows = running.batch(pages({}, {"body": bomb[: 20 << 20]}, {})).to_pylist()
+    assert [row["outcome"] for row in (rows[0], rows[2])] == ["ok", "ok"]
+    assert rows[0]["text"] == rows[2]["text"]
+    assert rows[1]["outcome"] in ("extract_memory", "extract_timeout", "extract_crash")
+    assert rows[1]["outcome_detail"]
+    assert rows[1]["text"] is None
+
+
+def test_real_pages_in_any_batches_give_the_same_rows(candidates: Candidates, wcxb: list[Path]) -> None:
+    bodies = [{"body": gzip.decompress(path.read_bytes())} for path in wcxb[:8]]
+    batch = pages(*bodies)
+    whole = candidates.batch(batch)
+    parts = [candidates.batch(batch.slice(start, 3)) for start in (6, 3, 0)]
+    assert pa.Table.from_batches(parts[::-1]).equals(pa.Table.from_batches([whole]))
+    assert sum(row["outcome"] == "ok" for row in whole.to_pylist()) >= 7

@@ -1,0 +1,49 @@
+"""The settings' defaults, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from millpond.config import load
+from millpond.curate.config import CurateConfig
+from millpond.errors import ConfigError
+
+
+def test_defaults() -> None:
+    config = CurateConfig()
+    assert config.extract.extractor == "trafilatura"
+    assert config.rules.preset == "fineweb"
+    assert config.removes_lines
+    assert config.dedup.num_perm == 112
+
+
+def test_from_toml(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        '[curate.rules]\npreset = "api-docs"\n'
+        "[curate.rules.thresholds]\nmin_word_count = 20\nmin_stop_word_count = false\n"
+        '[curate.language]\nallowed = ["en"]\n'
+    )
+    config = load(CurateConfig, path, "curate", ["dedup.threshold=0.8"])
+    assert config.rules.thresholds == {"min_word_count": 20, "min_stop_word_count": None}
+    assert config.language.allowed == ("en",)
+    assert config.dedup.threshold == 0.8
+    assert CurateConfig.from_mapping(config.model_dump(mode="json"), "written") == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"extract": {"extractor": "lynx"}}, "lynx"),
+        ({"extract": {"timeout_seconds": 0}}, "greater than 0"),
+        ({"rules": {"preset": "c4"}}, "fineweb"),
+        ({"dedup": {"threshold": 1.5}}, "less than or equal to 1"),
+        ({"language": {"minimum": 1}}, "min_score"),
+        ({"filters": {}}, "unknown key"),
+    ],
+)
+def test_impossible_settings_are_explained(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CurateConfig.from_mapping(values, "run.toml")

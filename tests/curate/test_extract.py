@@ -1,0 +1,186 @@
+"""Real pages give their text, hostile pages give an outcome, and the lane follows from counts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import random
+import re
+from collections import Counter
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from millpond.curate.extract import LIMITS, Extraction, Limits, extract, page, too_much
+from millpond.curate.isolate import Isolated
+
+PROSE = "".join(f"<p>Ordinary sentence of prose number {n}, which an extractor should keep.</p>" for n in range(20))
+
+
+def wrapped(html: str, head: str = "") -> str:
+    return f"<html><head><title>t</title>{head}</head><body><article>{PROSE}{html}</article></body></html>"
+
+
+#: Markup that costs parsers quadratic time, memory or text; sizes at which trafilatura alone takes seconds.
+HOSTILE: dict[str, str | bytes] = {
+    "breaks": wrapped("a<br>" * 100_000),
+    "attributes": wrapped("<p " + " ".join(f"a{n}=1" for n in range(30_000)) + ">x</p>"),
+    "paragraphs": wrapped("<p>abc def ghi.</p>" * 60_000),
+    "rows": wrapped("<table>" + "<tr><td>a</td><td>b</td></tr>" * 100_000 + "</table>"),
+    "options": wrapped("<select>" + "<option>x" * 100_000),
+    "metas": wrapped("", '<meta name="author" content="A B">' * 50_000),
+    "deep": wrapped("<div>" * 300 + "</div>" * 300 + "<p>AFTERMARK text after the nest.</p>"),
+    "big node": wrapped("<p>" + "word " * (11 << 18) + "</p><p>AFTERMARK</p>"),
+    "json": wrapped("", '<script type="application/ld+json">' + '{"a":' * 20_000 + "</script>"),
+    "laughs": '<!DOCTYPE l [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(f'<!ENTITY {chr(98 + n)} "{("&" + chr(97 + n) + ";") * 10}">' for n in range(9))
+    + "]><p>&j;</p>",
+    "utf-16": wrapped("").encode("utf-16-le"),
+    "lie": wrapped("caf\xe9 " * 99, "<meta charset=utf-8>").encode("latin-1"),
+    "noise": random.Random(0).randbytes(1 << 18),
+    "surrogates": wrapped("\ud800" * 1000).encode("utf-8", "surrogatepass"),
+    "nul": wrapped("a\0b"),
+    "nothing": b"",
+}
+HEADER = {
+    "charset": "utf-8",
+    "content_type": "text/html",
+    "url": "http://h.test/",
+    "extractor": "trafilatura",
+    "fetched": None,
+    "bounds": {},
+}
+
+
+def read(path: Path, extractor: str = "trafilatura") -> Extraction:
+    return extract(gzip.decompress(path.read_bytes()), "utf-8", "text/html", "http://h.test/", extractor)
+
+
+def test_hostile_pages_end_in_time_with_an_outcome() -> None:
+    """The bar: no page is killed, though each may take 10 seconds; 10 of them would take trafilatura longer."""
+    outcomes = {}
+    with Isolated("millpond.curate.extract:page", timeout_seconds=10, memory_mb=2048) as child:
+        for name, html in HOSTILE.items():
+            body = html if isinstance(html, bytes) else html.encode()
+            outcomes[name] = child.run(HEADER, body)
+        assert child.starts == 1
+    for name, result in outcomes.items():
+        text = result.payload.decode()
+        if name in ("utf-16", "noise", "laughs", "nothing"):
+            assert result.outcome in ("ok", "empty")
+        else:
+            assert result.outcome == "ok", name
+            assert "prose number 19" in text, name
+        assert not re.search("[\x00\ud800-\udfff]", text)
+    assert "AFTERMARK" in outcomes["deep"].payload.decode()
+    assert "AFTERMARK" in outcomes["big node"].payload.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("breaks", "tags"),
+        ("attributes", "tag_bytes"),
+        ("paragraphs", "tags"),
+        ("deep", "depth"),
+        ("big node", "bytes"),
+        ("nul", None),
+    ],
+)
+def test_the_lane_follows_from_counts(name: str, limit: str | None) -> None:
+    html = HOSTILE[name]
+    body = html if isinstance(html, bytes) else html.encode()
+    found = too_much(body)
+    assert (found.partition(":")[0] if found else None) == limit
+    result = extract(body, "utf-8", "text/html", None, "trafilatura")
+    assert result.detail == found
+    assert (result.extractor or "").startswith("resiliparse" if limit else "trafilatura")
+
+
+def test_limits_are_inclusive() -> None:
+    limits = Limits(bytes=100, tags=4, tag_bytes=10, depth=2)
+    assert too_much(b"<div><div>x</div></div>", limits) is None
+    assert too_much(b"<div><div><b>x", limits) == "depth:3"
+    assert too_much(b"<p><p><p><p><p>", limits) == "tags:5"
+    assert too_much(b"<p class=abcd>", limits) == "tag_bytes:12"
+    assert too_much(b"x" * 101, limits) == "bytes:101"
+
+
+def test_few_real_pages_leave_the_usual_lane(wcxb: list[Path]) -> None:
+    away = [path for path in wcxb if too_much(gzip.decompress(path.read_bytes()), LIMITS)]
+    assert len(away) < 0.05 * len(wcxb)
+
+
+def test_plain_text_passes_through() -> None:
+    found = extract("caf\xe9\n<b>".encode("latin-1"), "windows-1252", "text/plain", None, "trafilatura")
+    assert (found.text, found.outcome, found.extractor, found.decoded_bytes) == ("café\n<b>", "ok", "plain", 9)
+
+
+def test_what_is_no_page() -> None:
+    found = extract(b"%PDF", None, "application/pdf", None, "trafilatura")
+    assert (found.outcome, found.detail, found.text) == ("unsupported_type", "application/pdf", None)
+    assert extract(b" \n", "utf-8", "text/plain", None, "trafilatura").outcome == "empty"
+    assert extract(b"<html></html>", "utf-8", "text/html", None, "trafilatura").outcome == "empty"
+
+
+@pytest.mark.parametrize("charset", [None, "utf-8", "no-such-charset", "utf-16-le", "ascii"])
+def test_any_charset_gives_an_outcome(charset: str | None) -> None:
+    assert extract(wrapped("é").encode(), charset, None, None, "trafilatura").outcome in ("ok", "empty")
+
+
+@pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
+def test_metadata_and_the_day_of_the_fetch(extractor: str) -> None:
+    head = '<meta property="article:published_time" content="2021-03-04"><meta name="author" content="Ada Byron">'
+    body = wrapped("", head).encode()
+    found = extract(body, "utf-8", "text/html", "http://h.test/a", extractor, date(2021, 12, 31))
+    assert found.title == "t"
+    if extractor == "trafilatura":
+        assert (found.author, found.published_at) == ("Ada Byron", date(2021, 3, 4))
+        early = extract(body, "utf-8", "text/html", "http://h.test/a", extractor, date(2020, 1, 1))
+        assert early.published_at is None
+
+
+def test_the_same_page_gives_the_same_text_in_any_order(wcxb: list[Path]) -> None:
+    pages = wcxb[:6]
+    forward = [read(path) for path in pages]
+    backward = [read(path) for path in reversed(pages)]
+    assert forward == backward[::-1]
+
+
+def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        extract(b"", "utf-8", "text/html", None, "trafilatura")
+        extract(b"\x00garbage", "utf-8", "text/html", None, "trafilatura")
+    assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
+
+
+def test_the_answer_for_the_parent() -> None:
+    body = wrapped("<p>Wrongly decoded cafÃ©s are repaired, and that is that.</p>").encode()
+    answer, data = page({**HEADER, "fetched": "2024-01-01"}, body)
+    assert "cafés are repaired" in data.decode()
+    assert answer["outcome"] == "ok"
+    assert answer["decoded_bytes"] == len(body)
+    assert answer["extracted_bytes"] == len(data) + 2
+    json.dumps(answer)
+
+
+def test_bag_of_words_f1_on_real_pages(wcxb: list[Path], test_data: Path) -> None:
+    scores = []
+    for path in wcxb[::12][:40]:
+        gold = test_data / "html_gold" / "wcxb" / "ground-truth" / f"{path.name[:4]}.json"
+        expected = json.loads(gold.read_text())["ground_truth"]["main_content"]
+        if expected:
+            scores.append(_f1(read(path).text or "", expected))
+    assert len(scores) > 35
+    assert sum(scores) / len(scores) > 0.75
+
+
+def _f1(found: str, expected: str) -> float:
+    bags = [
+        Counter(re.findall(r"[\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff]|\w+", text.lower()))
+        for text in (found, expected)
+    ]
+    common = (bags[0] & bags[1]).total()
+    return 2 * common / (bags[0].total() + bags[1].total()) if common else 0.0

@@ -1,0 +1,151 @@
+"""A poisonous item costs itself one recorded outcome and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from millpond.curate.isolate import Isolated, IsolateError, Result
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[Isolated]:
+    monkeypatch.syspath_prepend(str(HERE))
+    with Isolated("poison:act", timeout_seconds=0.7, memory_mb=512) as isolated:
+        yield isolated
+
+
+def echo(child: Isolated) -> Result:
+    return child.run({"do": "echo"}, b"still here")
+
+
+def running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state != "Z"
+
+
+@pytest.mark.parametrize(
+    ("do", "outcome", "detail"),
+    [
+        ("raise", "extract_error", "ValueError: a page of\nno use"),
+        ("segv", "extract_crash", "signal:11"),
+        ("exit", "extract_crash", "exit:1"),
+        ("hang", "extract_timeout", "0.7 s, twice"),
+        ("allocate", "extract_memory", "MemoryError"),
+    ],
+)
+def test_poison_is_recorded_and_the_next_item_goes_on(child: Isolated, do: str, outcome: str, detail: str) -> None:
+    assert echo(child).payload == b"still here"
+    assert child.run({"do": do}, b"") == Result(outcome, detail, {}, b"")
+    assert echo(child).payload == b"still here"
+
+
+def test_an_exception_does_not_cost_the_child(child: Isolated) -> None:
+    for _ in range(3):
+        assert child.run({"do": "raise"}, b"").outcome == "extract_error"
+    assert child.starts == 1
+
+
+def test_a_page_that_hangs_once_is_tried_again_and_kept(child: Isolated, tmp_path: Path) -> None:
+    header = {"do": "hang once", "mark": str(tmp_path / "mark")}
+    assert child.run(header, b"").outcome == "ok"
+    assert (tmp_path / "mark").exists()
+    assert child.starts == 2
+
+
+def test_what_the_function_prints_does_not_reach_the_protocol(child: Isolated) -> None:
+    assert child.run({"do": "print"}, b"") == Result("ok", None, {}, b"")
+    assert echo(child).payload == b"still here"
+
+
+def test_the_child_inherits_no_open_file(child: Isolated) -> None:
+    with socket.socket() as inherited:
+        inherited.set_inheritable(True)
+        found = child.run({"do": "descriptors"}, b"").header["open"]
+    # standard streams, the protocol's copy, /dev/null, and the folder being listed
+    assert len(found) <= 6
+
+
+def test_closing_leaves_no_process(child: Isolated) -> None:
+    pid = child.run({"do": "pid"}, b"").header["pid"]
+    assert running(pid)
+    child.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert echo(child).outcome == "ok"  # a closed one starts again on demand
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_the_child_does_not_outlive_its_parent(tmp_path: Path, busy: bool) -> None:
+    script = (
+        "import sys\nfrom millpond.curate.isolate import Isolated\n"
+        "child = Isolated('poison:act', timeout_seconds=0.5)\n"
+        "print(child.run({'do': 'pid'}, b'').header['pid'], flush=True)\n"
+        f"child.timeout_seconds = 3600\nchild.run({{'do': 'hang'}}, b'') if {busy} else sys.stdin.read()\n"
+    )
+    paths = os.pathsep.join([str(HERE), *sys.path])
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": paths},
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert running(pid)
+        time.sleep(0.2)
+        parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while running(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not running(pid)
+
+
+def test_a_function_that_cannot_be_imported_is_an_error_not_an_outcome() -> None:
+    with Isolated("millpond.curate.nowhere:act") as child, pytest.raises(IsolateError, match=r"nowhere"):
+        child.run({}, b"")
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(said=st.text(), payload=st.binary(max_size=1 << 17))
+def test_any_text_and_bytes_come_back_unchanged(child: Isolated, said: str, payload: bytes) -> None:
+    result = child.run({"do": "echo", "said": said}, payload)
+    assert (result.outcome, result.header, result.payload) == (
+        "ok",
+        {"size": len(payload), "said": said},
+        payload,
+    )
+
+
+def test_a_body_larger_than_a_pipe_goes_through(child: Isolated) -> None:
+    child.timeout_seconds = 10
+    payload = bytes(range(256)) * (80 * 1024)
+    assert child.run({"do": "echo"}, payload).payload == payload
+
+
+def test_an_item_costs_less_than_a_millisecond(child: Isolated) -> None:
+    payload = b"x" * 100_000
+    echo(child)
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(100):
+            child.run({"do": "echo"}, payload)
+        best = min(best, (time.perf_counter() - start) / 100)
+    assert best < 0.001

@@ -1,0 +1,177 @@
+"""Rules keep and drop alike in Python and in SQL, and presets mean what they say."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import pydoc
+from typing import Literal
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millpond.curate import c4, fineweb, gopher
+from millpond.curate.config import CurateConfig
+from millpond.curate.extract import extract
+from millpond.curate.language import identify
+from millpond.curate.normalise import normalise
+from millpond.curate.rules import PRESETS, Rule, Value, rules_digest, rules_for, sql_case, verdict
+from millpond.curate.words import split_words
+from millpond.errors import ConfigError
+from millpond.schemas import SIGNALS, Reason
+
+
+def config(**values: object) -> CurateConfig:
+    return CurateConfig.from_mapping(values, "test")
+
+
+def named(rules: tuple[Rule, ...]) -> dict[str, Rule]:
+    return {rule.name: rule for rule in rules}
+
+
+def test_fineweb_is_in_the_published_order() -> None:
+    reasons = [rule.reason for rule in rules_for(config())]
+    order = [Reason.LANGUAGE, Reason.GOPHER_REPETITION, Reason.GOPHER_QUALITY, Reason.C4, Reason.FINEWEB]
+    assert list(dict.fromkeys(reasons)) == order
+    assert reasons == sorted(reasons, key=order.index)
+
+
+def test_the_share_of_repeated_characters_is_pinned_to_what_the_code_did() -> None:
+    assert named(rules_for(config()))["max_fineweb_duplicate_line_char_ratio"].maximum == 0.01
+
+
+def test_every_rule_looks_at_a_column_of_the_table() -> None:
+    columns = {name for name, _ in SIGNALS} | {"language", "language_score"}
+    everything = config(language={"allowed": ["en"]})
+    assert {rule.column for rule in rules_for(everything)} == columns
+
+
+def test_thresholds_change_drop_and_bring_back_rules() -> None:
+    thresholds = {"min_word_count": 10, "max_top_2gram_char_ratio": None, "min_stop_word_count": False}
+    rules = named(rules_for(config(rules={"thresholds": thresholds})))
+    assert rules["min_word_count"].minimum == 10
+    assert "max_top_2gram_char_ratio" not in rules
+    assert "min_stop_word_count" not in rules
+    back = config(rules={"preset": "none", "thresholds": {"max_c4_curly_bracket_lines": 3}})
+    assert [(rule.name, rule.maximum) for rule in rules_for(back)] == [("max_c4_curly_bracket_lines", 3)]
+
+
+def test_a_threshold_of_a_rule_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"min_words.*known: .*min_word_count"):
+        config(rules={"thresholds": {"min_words": 10}})
+    with pytest.raises(ConfigError, match=r"language\.min_score"):
+        config(rules={"thresholds": {"min_language_score": 0.1}})
+    with pytest.raises(ConfigError, match="give a number, or false"):
+        config(rules={"thresholds": {"min_word_count": True}})
+
+
+def test_language_settings() -> None:
+    rules = rules_for(config(language={"allowed": ["en", "de"], "min_score": 0.4}))
+    assert verdict(rules[:2], {"language": "fr", "language_score": 0.9}) == rules[0]
+    assert verdict(rules[:2], {"language": None, "language_score": None}) == rules[0]
+    assert verdict(rules[:2], {"language": "de", "language_score": 0.3}) == rules[1]
+    assert verdict(rules[:2], {"language": "de", "language_score": 0.4}) is None
+    assert rules_for(config(rules={"preset": "none"})) == ()
+
+
+def test_what_is_null_fails_no_rule() -> None:
+    assert verdict(rules_for(config()), {}) is None
+
+
+def test_digests_tell_decisions_apart() -> None:
+    same = config(rules={"thresholds": {"min_word_count": 50}})
+    other = config(rules={"thresholds": {"min_word_count": 51}})
+    assert rules_digest(rules_for(config())) == rules_digest(rules_for(same))
+    assert rules_digest(rules_for(config())) != rules_digest(rules_for(other))
+
+
+@pytest.mark.parametrize(("preset", "removes"), [("fineweb", True), ("api-docs", False), ("none", False)])
+def test_line_removal_follows_the_preset_unless_told(preset: str, removes: bool) -> None:
+    assert config(rules={"preset": preset}).removes_lines is removes
+    assert config(rules={"preset": preset}, c4={"remove_lines": not removes}).removes_lines is not removes
+
+
+ROWS = st.fixed_dictionaries(
+    {name: st.none() | st.sampled_from([0, 1, 5, 50, 100_001, 0.005, 0.01, 0.2, 0.3, 0.8]) for name, _ in SIGNALS}
+    | {"language": st.sampled_from([None, "en", "fr", "it's"]), "language_score": st.sampled_from([None, 0.3, 0.9])}
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(row=ROWS, preset=st.sampled_from(sorted(PRESETS)), allowed=st.sampled_from([[], ["en"], ["it's", "en"]]))
+def test_sql_gives_the_same_verdict(row: dict[str, Value], preset: str, allowed: list[str]) -> None:
+    rules = rules_for(config(rules={"preset": preset}, language={"allowed": allowed}))
+    asked: tuple[Literal["rule", "reason", "value", "threshold"], ...] = ("rule", "reason", "value", "threshold")
+    columns = ", ".join(f"${name}::{_type(name)} AS {name}" for name in row)
+    query = f"SELECT {', '.join(sql_case(rules, name) for name in asked)} FROM (SELECT {columns})"
+    found = _connection().execute(query, row).fetchone()
+    rule = verdict(rules, row)
+    if rule is None:
+        assert found == (None, None, None, None)
+    else:
+        value = None if rule.allowed is not None else row[rule.column]
+        assert found == (rule.name, rule.reason.value, value, rule.threshold)
+
+
+def _type(name: str) -> str:
+    return "VARCHAR" if name == "language" else "DOUBLE"
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(":memory:")
+
+
+MODULES = (
+    "argparse base64 bisect calendar collections contextlib csv dataclasses decimal fractions functools gzip heapq "
+    "http.client io ipaddress json linecache logging pathlib queue random shutil socket textwrap threading "
+    "urllib.parse uuid weakref zipfile"
+).split()
+
+
+def signals_of(html: str, settings: CurateConfig) -> dict[str, Value] | None:
+    found = extract(html.encode("utf-8", "replace"), "utf-8", "text/html", None, "trafilatura")
+    if found.text is None:
+        return None
+    text = normalise(found.text)
+    words = split_words(text)
+    [language], [score] = identify([text])
+    return {
+        **(gopher.quality(text, words) | gopher.repetition(text, words)),
+        **(c4.signals(text, settings.c4) | fineweb.signals(text, len(words))),
+        "language": language,
+        "language_score": score,
+    }
+
+
+def reference_page(name: str) -> str:
+    document = pydoc.HTMLDoc()
+    with contextlib.redirect_stdout(io.StringIO()):
+        return document.page(name, document.docmodule(importlib.import_module(name)))
+
+
+def test_api_docs_keeps_reference_pages_that_fineweb_drops() -> None:
+    settings = config(rules={"preset": "api-docs"})
+    loose, strict = rules_for(settings), rules_for(config())
+    rows = [row for name in MODULES if (row := signals_of(reference_page(name), settings))]
+    assert len(rows) == len(MODULES)
+    assert sum(verdict(loose, row) is None for row in rows) >= 0.8 * len(rows)
+    assert sum(verdict(strict, row) is None for row in rows) <= 0.2 * len(rows)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<p>Not implemented.</p>",
+        "<h1>module</h1><ul>" + "<li><a href='#x'>x</a></li>" * 200 + "</ul>",
+        "<p>" + "NAME = 1 " * 100 + "</p>",
+        "<pre>" + "0x00 0xff {} [] ; ; ; " * 100 + "</pre>",
+    ],
+)
+def test_api_docs_drops_stubs_and_noise(body: str) -> None:
+    settings = config(rules={"preset": "api-docs"})
+    row = signals_of(f"<html><head><title>stub</title></head><body>{body}</body></html>", settings)
+    assert row is None or verdict(rules_for(settings), row) is not None

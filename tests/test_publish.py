@@ -1,0 +1,153 @@
+"""The publish protocol under kills, races and refusals: nothing lost, nothing doubled, readers never disturbed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from millpond import faults
+from millpond.errors import AuditError, ConflictError, LedgerError
+from millpond.lake import Lake
+from millpond.publish import Batch, Mode, Run
+from publisher import Settings, audit, publish_one
+
+PUBLISHER = Path(__file__).with_name("publisher.py")
+TABLES = ("web.rejects", "web.frontier", "ops.ledger")
+
+
+def start(lake: Lake, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """A publisher in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(PUBLISHER), lake.uri, *arguments],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Its output, once it has ended well."""
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return out.strip()
+
+
+def state(lake: Lake) -> dict[str, tuple[int, str]]:
+    """Rows and digest of each table, as readers see it, but for columns that name the run."""
+    return {table: (lake.rows(table), lake.digest(table)) for table in TABLES[:2]}
+
+
+@pytest.mark.parametrize("point", faults.POINTS)
+@pytest.mark.parametrize("mode", [Mode.APPEND, Mode.REPLACE])
+def test_killed_anywhere_then_run_again_ends_the_same(tmp_path: Path, point: str, mode: Mode) -> None:
+    lake, clean = Lake.open(str(tmp_path / "killed")), Lake.open(str(tmp_path / "clean"))
+    for each in (lake, clean):
+        publish_one(each, "before", 0, Mode.APPEND)
+    before = state(lake)
+
+    fired = tmp_path / "fired"
+    killed = start(lake, "job", "1", mode, MILLPOND_FAULT=f"{point}:kill", MILLPOND_FAULT_LOG=str(fired))
+    killed.communicate(timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert fired.read_text().split() == [point]
+    assert state(lake) == before, "the old release must stay readable"
+
+    # Somebody else publishes before the killed run is given again: nothing of it may leak into theirs.
+    publish_one(lake, "other", 0, Mode.APPEND)
+    publish_one(clean, "other", 0, Mode.APPEND)
+    assert state(lake) == state(clean)
+
+    assert publish_one(lake, "job", 0, mode)
+    assert publish_one(clean, "job", 0, mode)
+    assert state(lake) == state(clean)
+    assert not publish_one(lake, "job", 0, mode)
+
+
+def test_publishers_at_once_lose_nothing(lake: Lake) -> None:
+    names = ("a", "b", "c")
+    running = [start(lake, name, "4") for name in names]
+    polls = set()
+    while any(process.poll() is None for process in running):
+        release = lake.release()
+        if release is not None:
+            counts = {lake.rows(table, release.tables[table]) for table in TABLES[:2]}
+            assert len(counts) == 1, "tables of one release must agree"
+            polls |= counts
+        time.sleep(0.05)
+    assert [finish(process) for process in running] == ["4", "4", "4"]
+    files = lake.read("web.rejects", ["file"])["file"].to_pylist()
+    assert sorted(files) == sorted(f"{name}-{number}" for name in names for number in range(4))
+    assert polls <= set(range(1, 13))
+    assert [release.number for release in lake.releases()] == list(range(1, 13))
+
+
+def test_two_publishers_interleaved_at_every_point(tmp_path: Path) -> None:
+    for point in faults.POINTS[1:]:
+        lake = Lake.open(str(tmp_path / point))
+        publish_one(lake, "before", 0, Mode.APPEND)
+        fired, go = tmp_path / f"{point}.fired", tmp_path / f"{point}.go"
+        environment = {"MILLPOND_FAULT_LOG": str(fired), "MILLPOND_FAULT_GO": str(go)}
+        paused = start(lake, "slow", "1", MILLPOND_FAULT=f"{point}:pause", **environment)
+        while not fired.exists():
+            assert paused.poll() is None, paused.communicate()
+            time.sleep(0.02)
+        publish_one(lake, "fast", 0, Mode.APPEND)  # overtakes the paused one
+        go.touch()
+        assert finish(paused) == "1"
+        files = lake.read("web.rejects", ["file"])["file"].to_pylist()
+        assert sorted(files) == ["before-0", "fast-0", "slow-0"], point
+
+
+def test_main_never_moves_to_what_does_not_descend_from_it(lake: Lake) -> None:
+    publish_one(lake, "first", 0, Mode.APPEND)
+    stale = lake.table("web.rejects").snapshot_by_id(lake.tables()["web.rejects"])
+    assert stale is not None
+    publish_one(lake, "second", 0, Mode.APPEND)
+    run = Run(lake, "ingest", Settings(name="x", number=0), {})
+    with pytest.raises(ConflictError, match="main of web.rejects has moved"):
+        run._forward("web.rejects", stale.snapshot_id)
+    assert lake.table("web.rejects").current_snapshot().snapshot_id == lake.tables()["web.rejects"]  # type: ignore[union-attr]
+
+
+def test_refused_audit_changes_nothing(lake: Lake) -> None:
+    publish_one(lake, "first", 0, Mode.APPEND)
+    releases, before = lake.releases(), state(lake)
+    mains = {table: lake.table(table).current_snapshot() for table in TABLES}
+
+    def refuse(batch: Batch) -> list[dict[str, object]]:
+        assert len(batch.whole["web.rejects"]) == 2 and len(batch.new["web.rejects"]) == 1
+        raise AuditError("no")
+
+    run = Run(lake, "ingest", Settings(name="bad", number=0), {})
+    run.stage_rows("web.rejects", [{"reason": "damaged", "records": 1}], Mode.APPEND)
+    with pytest.raises(AuditError):
+        run.publish(refuse)
+    assert lake.releases() == releases and state(lake) == before
+    assert {table: lake.table(table).current_snapshot() for table in TABLES} == mains
+    assert set(lake.table("web.rejects").refs()) == {"main"}
+
+
+def test_unbalanced_ledger_is_not_published(lake: Lake) -> None:
+    run = Run(lake, "ingest", Settings(name="x", number=0), {})
+    run.stage_rows("web.rejects", [{"reason": "damaged", "records": 1}], Mode.APPEND)
+    run.ledger.add("records", "in", 2)
+    run.ledger.add("records", "rejected", 1, "damaged")
+    with pytest.raises(LedgerError, match=r"records do not balance: in 2, accounted for 1"):
+        run.publish(audit)
+    assert lake.release() is None
+
+
+def test_digest_decides_what_is_done_again(lake: Lake) -> None:
+    assert publish_one(lake, "a", 0, Mode.APPEND)
+    assert not publish_one(lake, "a", 0, Mode.APPEND)
+    assert publish_one(lake, "a", 1, Mode.APPEND)
+    replaced = Run(lake, "ingest", Settings(name="a", number=0), {"name": "a", "number": 0})
+    assert replaced.released(standing=False) and not replaced.released(standing=True)

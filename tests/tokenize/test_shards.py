@@ -1,0 +1,190 @@
+"""A bucket becomes the same shards every time; nothing is lost on the way, and a broken run leaves nothing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from token_shards import byte_encoder, config, numbered
+
+from millpond import schemas
+from millpond.shard import Shard, ShardIndex, ShardSet, index_path
+from millpond.tokenize import shards as shards_module
+from millpond.tokenize.config import TokenizeConfig
+from millpond.tokenize.encode import Encoder
+from millpond.tokenize.shards import Written, layout_of, write_bucket
+from millpond.tokenize.vocabulary import END_OF_TEXT, Vocabulary, train
+
+SMALL = config(shard_max_bytes=1 << 16)
+
+
+def write(folder: Path, documents: list[tuple[str, str]], settings: TokenizeConfig = SMALL) -> Written:
+    return write_bucket(documents, byte_encoder(), settings, folder, "train", 3, corpus_snapshot=11)
+
+
+def texts(written: Written, folder: Path, vocabulary: Vocabulary) -> dict[str, str]:
+    """The documents again, from the shards and the lineage rows alone."""
+    opened = {row["shard"]: Shard(index_path(folder, row["shard"])) for row in written.shards.to_pylist()}
+    ids: dict[str, list[int]] = {}
+    for part in written.documents.sort_by([("doc_id", "ascending"), ("part", "ascending")]).to_pylist():
+        row = opened[part["shard"]].row(part["sample"], part["row"])
+        tokens = row[part["offset"] : part["offset"] + part["length"]]
+        ids.setdefault(part["doc_id"], []).extend(tokens.tolist())
+    assert all(found.count(vocabulary.eos_id) == 1 and found[-1] == vocabulary.eos_id for found in ids.values())
+    decode = vocabulary.tokenizer.decode
+    return {doc_id: decode(found[:-1], skip_special_tokens=False) for doc_id, found in ids.items()}
+
+
+def test_many_documents_come_back_from_several_shards(tmp_path: Path) -> None:
+    documents = [*numbered("d", 1500), ("long", f"{END_OF_TEXT} and on " * 4000)]
+    written = write(tmp_path, documents)
+    assert texts(written, tmp_path, byte_encoder().vocabulary) == dict(documents)
+    names = written.shards["shard"].to_pylist()
+    assert names == [f"train-00003-{n:03d}.tar" for n in range(len(names))] and len(names) > 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        name for shard in names for name in (shard, index_path(tmp_path, shard).name)
+    )
+
+
+@settings(max_examples=25)
+@given(st.lists(st.text(max_size=200), max_size=12), st.integers(2, 50), st.integers(1, 5))
+def test_any_documents_come_back(texts_in: list[str], context: int, rows: int) -> None:
+    documents = [(f"d{n}", text) for n, text in enumerate(texts_in)]
+    with tempfile.TemporaryDirectory() as name:
+        written = write(Path(name), documents, config(context_length=context, rows_per_sample=rows))
+        assert texts(written, Path(name), byte_encoder().vocabulary) == {i: t for i, t in documents if t}
+    assert written.empty == tuple(doc_id for doc_id, text in documents if not text)
+
+
+def test_counts_balance_and_rows_fit_their_tables(tmp_path: Path) -> None:
+    documents = [*numbered("d", 1500), ("nothing", "")]
+    written = write(tmp_path, documents)
+    rows = written.shards.to_pylist()
+    expected = sum(len(text) + 1 for _, text in documents if text)  # a byte is a token
+    assert sum(row["tokens"] for row in rows) == expected
+    assert sum(written.documents["length"].to_pylist()) == expected
+    assert sum(row["documents"] for row in rows) == 1500 and written.empty == ("nothing",)
+    assert sum(row["padding"] for row in rows[:-1]) == 0 and 0 < rows[-1]["padding"] < 32
+    for row in rows:
+        assert row["tokens"] + row["padding"] == row["rows"] * row["context_length"]
+        assert (tmp_path / row["shard"]).stat().st_size == row["bytes"] <= SMALL.shard_max_bytes
+        assert row["corpus_snapshot"] == 11 and Path(row["path"]) == tmp_path / row["shard"]
+    assert written.shards.schema == schemas.SHARDS.schema
+    assert written.documents.schema == schemas.TOKEN_DOCUMENTS.schema
+    keys = [tuple(row[key] for key in schemas.TOKEN_DOCUMENTS.key) for row in written.documents.to_pylist()]
+    assert len(keys) == len(set(keys))
+    in_order = written.documents.sort_by([(key, "ascending") for key in schemas.TOKEN_DOCUMENTS.sort_by])
+    assert in_order.equals(written.documents.combine_chunks())
+    assert ShardSet.of_folder(tmp_path, "train", verify=True).total_tokens == expected
+
+
+def test_the_bytes_follow_from_documents_and_settings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = numbered("d", 700)
+    write(tmp_path / "a", documents)
+    write(tmp_path / "b", documents)
+    write(tmp_path / "b", documents)  # over what lies there
+    monkeypatch.setattr(shards_module, "BATCH_CHARACTERS", 300)
+    write(tmp_path / "c", documents)
+    contents = [{p.name: p.read_bytes() for p in (tmp_path / f).iterdir()} for f in "abc"]
+    assert contents[0] == contents[1] == contents[2] and len(contents[0]) > 2
+    write(tmp_path / "d", documents[::-1])
+    assert {p.name: p.read_bytes() for p in (tmp_path / "d").iterdir()} != contents[0]
+
+
+def test_no_documents_make_no_shard(tmp_path: Path) -> None:
+    written = write(tmp_path, [("a", ""), ("b", "")])
+    assert written.shards.num_rows == written.documents.num_rows == 0 and written.empty == ("a", "b")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_failure_leaves_whole_shards_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards_module, "BATCH_CHARACTERS", 300)
+
+    def failing() -> Iterator[tuple[str, str]]:
+        yield from numbered("d", 1000)
+        raise OSError("the input went away")
+
+    with pytest.raises(OSError, match="went away"):
+        write_bucket(failing(), byte_encoder(), SMALL, tmp_path, "train", 3)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names and all(name.startswith("train-00003-") for name in names)
+    ShardSet.of_folder(tmp_path, "train", verify=True)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from token_shards import byte_encoder, config, numbered
+from millpond.tokenize import shards
+
+shards.BATCH_CHARACTERS = 300
+
+def documents():
+    for n, document in enumerate(numbered("d", 1000)):
+        if n == 900:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield document
+
+shards.write_bucket(documents(), byte_encoder(), config(shard_max_bytes=1 << 16), Path(sys.argv[1]), "train", 3)
+"""
+
+
+def test_after_a_kill_the_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "a")]
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    whole, broken = (sorted((tmp_path / "a").glob(name)) for name in ("train-*.index.json", ".*.partial"))
+    assert whole and len(broken) == 1  # it was killed in the middle of a shard
+    for path in whole:
+        Shard(path, verify=True)
+    write(tmp_path / "a", numbered("d", 1000))
+    write(tmp_path / "b", numbered("d", 1000))
+    for path in (tmp_path / "b").iterdir():
+        assert (tmp_path / "a" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("context", [64, 128, 512, 1024, 2048, 8192])
+def test_headers_cost_less_than_five_percent(tmp_path: Path, context: int) -> None:
+    settings = config(context_length=context, rows_per_sample=None)
+    text = "a" * (settings.sample_rows * context * 12)
+    written = write(tmp_path, [("long", text)], settings)
+    (row,) = written.shards.to_pylist()
+    assert row["bytes"] < 1.05 * 2 * row["rows"] * context
+    assert row["samples"] > 8
+
+
+def test_a_large_vocabulary_takes_four_bytes(tmp_path: Path) -> None:
+    tokenizer = train([], 257).tokenizer
+    tokenizer.add_tokens([f"<word {n}>" for n in range(66_000)])
+    encoder = Encoder(Vocabulary(tokenizer, END_OF_TEXT))
+    write_bucket([("a", "<word 65990>b")], encoder, config(), tmp_path, "test", 0)
+    shard = Shard(tmp_path / "test-00000-000.index.json", verify=True)
+    row = shard.row(0, 0)
+    assert row.dtype == np.uint32 and row[0] > 65_536 and shard.valid_tokens(0) == 3
+    assert (row[2:] == encoder.vocabulary.eos_id).all()
+
+
+def test_a_shard_is_filled_up_to_its_limit(tmp_path: Path) -> None:
+    layout = layout_of(SMALL, byte_encoder())
+    tokens = layout.sample_tokens * layout.samples_per_shard
+    written = write(tmp_path, [("exact", "a" * (tokens - 1))])
+    (row,) = written.shards.to_pylist()
+    assert row["padding"] == 0 and row["samples"] == layout.samples_per_shard
+    index = ShardIndex.read(tmp_path / "train-00003-000.index.json")
+    assert SMALL.shard_max_bytes - 2048 - 10_240 < index.size <= SMALL.shard_max_bytes
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    for wrong in ({"fractions": (0.5, 0.1, 0.1)}, {"context_length": 1}, {"buckets": 0}, {"vocab_size": 256}):
+        with pytest.raises(ValidationError):
+            TokenizeConfig.model_validate(wrong)
+    assert [TokenizeConfig(context_length=n).sample_rows for n in (128, 1024, 8192)] == [128, 16, 16]

@@ -1,0 +1,81 @@
+"""Train from files alone: a TOML with a section [train] names the shards, the model and the folder to write.
+
+    python -m millpond.train --config run.toml --set steps=200
+    torchrun --standalone --nproc-per-node 2 -m millpond.train --config run.toml
+
+Writes config.json (resolved) and everything `millpond.train.loop` names into `train.out`. Exit codes: 0 done,
+1 it failed, 2 asked for wrongly, 143 stopped by SIGTERM with its state saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers.utils.logging import disable_progress_bar
+
+from millpond.config import load
+from millpond.errors import MillpondError, ShardError
+from millpond.shard import ShardSet
+from millpond.train.config import TrainConfig
+from millpond.train.loop import train
+from millpond.train.parallel import open_world
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one training process and return its exit code."""
+    parser = argparse.ArgumentParser(prog="millpond.train", description="Train a model on token shards.")
+    parser.add_argument("--config", required=True, type=Path, help="TOML file with a section [train]")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override, such as optimizer.learning_rate=1e-3",
+    )
+    options = parser.parse_args(arguments)
+    is_main = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(
+        stream=sys.stdout,
+        level=logging.INFO if is_main else logging.ERROR,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        config = load(TrainConfig, options.config, "train", options.set)
+        with open_world(config.device, config.timeout_seconds) as world:
+            shards = open_shards(config.data.shards, "train")
+            validation = None
+            if config.data.validation is not None:
+                validation = open_shards(config.data.validation, "validation")
+            if world.is_main:
+                config.write(config.out / "config.json")
+            train(config, world, shards, validation)
+    except MillpondError as error:
+        logging.getLogger("millpond.train").error("error: %s", error)
+        return error.exit_code
+    return 0
+
+
+def open_shards(where: Path | tuple[Path, ...], split: str) -> ShardSet:
+    """The shards of a folder, or of the index files named, which must be of `split`.
+
+    Raises:
+        ShardError: there are none, one is not usable, or they are of another split.
+    """
+    paths = where if isinstance(where, tuple) else (where,)
+    if len(paths) == 1 and paths[0].is_dir():
+        return ShardSet.of_folder(paths[0], split)
+    shards = ShardSet(paths)
+    if shards.split != split:
+        raise ShardError(f"{paths[0]}: is of the {shards.split} split, not {split}")
+    return shards
+
+
+if __name__ == "__main__":
+    sys.exit(main())
