@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from millpond.curate.config import C4Config
 from millpond.curate.gopher import Signals
@@ -26,9 +27,7 @@ _POLICY = (
 )
 
 
-def signals(
-    text: str, config: C4Config, sentences: Callable[[str], Sequence[str]] = split_sentences
-) -> Signals:
+def signals(text: str, config: C4Config, sentences: Callable[[str], Sequence[str]] = split_sentences) -> Signals:
     """Counts over the lines that reach each test; sentences are those of kept lines."""
     lorem = curly = count = 0
     for line, lower, kept in _tested(text, config):
@@ -46,7 +45,8 @@ def clean_lines(text: str, config: C4Config) -> str:
     return "\n".join(line for line, _, kept in _tested(text, config) if kept).strip()
 
 
-def _tested(text: str, config: C4Config) -> list[tuple[str, str, bool]]:
+@lru_cache(maxsize=1)  # signals and cleaning of one text come one after the other
+def _tested(text: str, config: C4Config) -> tuple[tuple[str, str, bool], ...]:
     """Each line that has enough words: stripped, in lower case, and whether the last tests keep it."""
     result = []
     for line in text.splitlines():
@@ -65,4 +65,4 @@ def _tested(text: str, config: C4Config) -> list[tuple[str, str, bool]]:
             config.policy and any(phrase in lower for phrase in _POLICY)
         )
         result.append((line, lower, not drops))
-    return result
+    return tuple(result)

@@ -19,8 +19,7 @@ import pyarrow as pa
 
 from millpond.curate import c4, fineweb, gopher
 from millpond.curate.config import CurateConfig
-from millpond.curate.extract import OK
-from millpond.curate.isolate import Isolated
+from millpond.curate.isolate import OK, Isolated
 from millpond.curate.language import identify
 from millpond.curate.minhash import MinHasher
 from millpond.curate.words import split_words

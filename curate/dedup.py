@@ -66,9 +66,7 @@ def _nothing(documents: DataFrame) -> DataFrame:
 def _exact(documents: DataFrame) -> DataFrame:
     from pyspark.sql import functions as f
 
-    keepers = documents.groupBy("text_digest").agg(
-        f.min("doc_id").alias("keeper_id"), f.count("*").alias("n")
-    )
+    keepers = documents.groupBy("text_digest").agg(f.min("doc_id").alias("keeper_id"), f.count("*").alias("n"))
     return (
         documents.select("doc_id", "text_digest")
         .join(keepers.where("n > 1"), "text_digest")
@@ -116,9 +114,7 @@ def band_table(batch: pa.RecordBatch, bands: int, rows: int) -> pa.RecordBatch:
         for band in range(bands):
             ids.append(doc_id)
             keys.append(band.to_bytes(2, "big") + signature[band * width : (band + 1) * width])
-    return pa.RecordBatch.from_pydict(
-        {"doc_id": pa.array(ids, pa.string()), "band": pa.array(keys, pa.binary())}
-    )
+    return pa.RecordBatch.from_pydict({"doc_id": pa.array(ids, pa.string()), "band": pa.array(keys, pa.binary())})
 
 
 def _confirmed(pairs: DataFrame, documents: DataFrame, config: DedupConfig) -> DataFrame:
@@ -126,18 +122,16 @@ def _confirmed(pairs: DataFrame, documents: DataFrame, config: DedupConfig) -> D
     from pyspark.sql import functions as f
 
     texts = documents.select("doc_id", "text")
-    both = pairs.join(
-        texts.select(f.col("doc_id").alias("low"), f.col("text").alias("low_text")), "low"
-    ).join(texts.select(f.col("doc_id").alias("high"), f.col("text").alias("high_text")), "high")
+    both = pairs.join(texts.select(f.col("doc_id").alias("low"), f.col("text").alias("low_text")), "low").join(
+        texts.select(f.col("doc_id").alias("high"), f.col("text").alias("high_text")), "high"
+    )
 
     def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         hasher = MinHasher(config.bands * config.rows, config.ngram, config.seed)
         for batch in batches:
             similar = [
                 hasher.jaccard(hasher.shingles(low), hasher.shingles(high))
-                for low, high in zip(
-                    batch["low_text"].to_pylist(), batch["high_text"].to_pylist(), strict=True
-                )
+                for low, high in zip(batch["low_text"].to_pylist(), batch["high_text"].to_pylist(), strict=True)
             ]
             yield pa.RecordBatch.from_arrays(
                 [batch["low"], batch["high"], pa.array(similar, pa.float64())],
@@ -156,9 +150,7 @@ def _resolve(edges: DataFrame) -> DataFrame:
     removed = open_edges.limit(0)
     while not open_edges.isEmpty():
         highs = open_edges.select("high").distinct()
-        kept = (
-            open_edges.select(f.col("low")).distinct().join(highs, f.col("low") == f.col("high"), "left_anti")
-        )
+        kept = open_edges.select(f.col("low")).distinct().join(highs, f.col("low") == f.col("high"), "left_anti")
         gone = open_edges.join(kept, "low").select("low", "high", "jaccard").localCheckpoint()
         ids = gone.select("high").distinct().localCheckpoint()
         removed = removed.unionByName(gone)
@@ -169,6 +161,4 @@ def _resolve(edges: DataFrame) -> DataFrame:
             .localCheckpoint()
         )
     best = removed.groupBy("high").agg(f.min(f.struct(-f.col("jaccard"), "low")).alias("best"))
-    return best.select(
-        f.col("best.low").alias("low"), "high", (-f.col("best").getField("col1")).alias("jaccard")
-    )
+    return best.select(f.col("best.low").alias("low"), "high", (-f.col("best").getField("col1")).alias("jaccard"))

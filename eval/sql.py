@@ -2,8 +2,8 @@
 
 Input: a lake that names, for every table, the files of its released snapshot. Output: an in-memory
 connection with one view per table (`web.pages`, `ops.ledger`, …), or a `.duckdb` file with the same views.
-All views show one release, whatever is published meanwhile; a table without rows is an empty view with the
-right columns.
+All views show one release, whatever is published meanwhile (only `ops.releases` may list a newer one); a table
+without rows is an empty view with the right columns.
 
 `connect` gives a connection that reaches the lake's files and nothing else: no other file, no network, no
 extension, no setting. The files it may read it may also overwrite (`COPY … TO` one of them, even inside a

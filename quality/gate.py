@@ -26,6 +26,9 @@ from millpond.schemas import TABLES
 
 log = logging.getLogger(__name__)
 
+#: What is kept of an expectation's result, by the name it is shown under.
+_SEEN = {"observed": "observed_value", "unexpected": "unexpected_count", "nulls": "missing_count"}
+
 #: Up to this many rows the suite's columns are judged in the driver by pandas; above, by Spark where they lie.
 IN_MEMORY_ROWS = 1_000_000
 
@@ -153,25 +156,22 @@ def _result_row(table: str, result: Any, written: int) -> dict[str, Any]:
     )
     seen = result.result.get("element_count", written)
     raised = bool(result.exception_info.get("raised_exception", False))
-    observed: dict[str, Any] = {
-        key: result.result[key]
-        for key in ("observed_value", "unexpected_count", "missing_count", "partial_unexpected_list")
-        if result.result.get(key) not in (None, [], 0)
+    observed = {
+        name: result.result[key] for name, key in _SEEN.items() if isinstance(result.result.get(key), int | float | str)
     }
-    if "partial_unexpected_list" in observed:
-        observed["partial_unexpected_list"] = observed["partial_unexpected_list"][:3]
+    if len(examples := list(result.result.get("partial_unexpected_list", ()))):
+        observed["such_as"] = [str(example)[:80] for example in examples[:3]]
     if raised:
         observed = {"did_not_run": result.exception_info.get("exception_message")}
-    if result.result.get("missing_count"):
-        # Great Expectations passes an all-null column; a column named here may not be null.
-        observed["nulls"] = result.result["missing_count"]
-    success = bool(result.success) and not raised and seen == written and "nulls" not in observed
+    # Great Expectations passes an all-null column; a column whose values are judged may not be null.
+    complete = not observed.get("nulls") and seen == written
+    success = bool(result.success) and not raised and complete
     return _row(
         table,
         result.expectation_config.type,
         column,
         success,
-        json.dumps(observed, default=str) if observed else f"{seen} rows",
+        json.dumps(observed | {"rows": seen}, default=str),
         json.dumps(settings, default=str),
     )
 

@@ -69,8 +69,7 @@ def _train(files: Sequence[str], config: TokenizeConfig) -> Vocabulary:
     """Train a vocabulary on the documents of the training split."""
     _, in_split, _ = split.sql("doc_id", config.seed, config.fractions, config.buckets, "duckdb")
     with bar("vocabulary") as shown, duckdb.connect() as connection:
-        found = connection.execute("select count(*) from read_parquet(?)", [list(files)]).fetchone()
-        total = found[0] if found else 0
+        [(total,)] = connection.execute("select count(*) from read_parquet(?)", [list(files)]).fetchall()
         query = f"select text from read_parquet($files) where {in_split} = 'train'"
         reader = connection.sql(query, params={"files": list(files)}).to_arrow_reader(_BATCH_ROWS)
 

@@ -174,12 +174,8 @@ class TrainConfig(StageConfig):
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide a run's numbers, by dotted name; the rest may change between resumes."""
-        sections = {
-            name: getattr(self, name).model_dump(mode="json") for name in ("model", "optimizer", "schedule")
-        }
+        sections = {name: getattr(self, name).model_dump(mode="json") for name in ("model", "optimizer", "schedule")}
         sections["data"] = {"seed": self.data.seed, "window": self.data.window}
-        flat = {
-            f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()
-        }
+        flat = {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
         names = ("run", "steps", "global_batch_rows", "seed", "precision")
         return flat | {name: getattr(self, name) for name in names}

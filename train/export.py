@@ -48,9 +48,7 @@ def export(model: LlamaForCausalLM, world: World, folder: Path, tokenizer: Path 
     world.barrier()
 
 
-def _write(
-    model: LlamaForCausalLM, weights: dict[str, torch.Tensor], folder: Path, tokenizer: Path | None
-) -> None:
+def _write(model: LlamaForCausalLM, weights: dict[str, torch.Tensor], folder: Path, tokenizer: Path | None) -> None:
     with torch.device("meta"):
         plain = LlamaForCausalLM(model.config)  # sharding changed the class of the model itself
     plain.load_state_dict(weights, assign=True)

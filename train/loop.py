@@ -43,9 +43,7 @@ class TrainingStopped(MillpondError):
     exit_code = 128 + signal.SIGTERM
 
 
-def train(
-    config: TrainConfig, world: World, shards: ShardSet, validation: ShardSet | None = None
-) -> TrainResult:
+def train(config: TrainConfig, world: World, shards: ShardSet, validation: ShardSet | None = None) -> TrainResult:
     """Train to the last step, going on from where an earlier run in the same folder stopped.
 
     Raises:

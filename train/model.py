@@ -82,6 +82,4 @@ def loss_sum(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         logits: shape (rows, context_length, vocab_size).
         labels: shape (rows, context_length), see `inputs_and_labels`.
     """
-    return F.cross_entropy(
-        logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
+    return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")

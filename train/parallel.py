@@ -57,7 +57,7 @@ class World:
 
 @contextmanager
 def open_world(device: Literal["auto", "cpu", "cuda"], timeout_seconds: int) -> Iterator[World]:
-    """Join the process group for the length of a `with` block.
+    """Join the process group for the length of a `with` block; under torchrun once in a process's life.
 
     Raises:
         ConfigError: a GPU is asked for that is not there.

@@ -103,9 +103,7 @@ def read_records(folder: Path, kind: str) -> pa.Table:
     order = [(name, "ascending") for name in ("step", "position") if name in table.schema.names]
     table = table.take(pc.sort_indices(table, sort_keys=order))
     if kind == "steps" and table["step"].to_pylist() != list(range(1, table.num_rows + 1)):
-        raise CheckpointError(
-            f"{folder}: its segments do not hold each step once; train again from the start"
-        )
+        raise CheckpointError(f"{folder}: its segments do not hold each step once; train again from the start")
     return table
 
 

@@ -34,7 +34,7 @@ def act(header: Mapping[str, Any], payload: bytes) -> tuple[dict[str, Any], byte
             os.write(1, b"noise on standard output")
             os.write(2, b"noise on standard error")
         case "descriptors":
-            return {"open": sorted(os.listdir("/proc/self/fd"), key=int)}, b""
+            return {"open": sorted(path.name for path in Path("/proc/self/fd").iterdir())}, b""
         case "pid":
             return {"pid": os.getpid()}, b""
     return {}, b""

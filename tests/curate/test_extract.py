@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from millpond.curate.extract import LIMITS, Extraction, Limits, extract, page, too_much
+from millpond.curate.extract import LAST_LIMITS, LIMITS, Extraction, Limits, extract, page, too_much
 from millpond.curate.isolate import Isolated
 
 PROSE = "".join(f"<p>Ordinary sentence of prose number {n}, which an extractor should keep.</p>" for n in range(20))
@@ -44,7 +44,7 @@ HOSTILE: dict[str, str | bytes] = {
     "nul": wrapped("a\0b"),
     "nothing": b"",
 }
-HEADER = {
+HEADER: dict[str, object] = {
     "charset": "utf-8",
     "content_type": "text/html",
     "url": "http://h.test/",
@@ -59,7 +59,7 @@ def read(path: Path, extractor: str = "trafilatura") -> Extraction:
 
 
 def test_hostile_pages_end_in_time_with_an_outcome() -> None:
-    """The bar: no page is killed, though each may take 10 seconds; 10 of them would take trafilatura longer."""
+    """The bar: no page comes near the wall clock, though trafilatura alone would take minutes for them."""
     outcomes = {}
     with Isolated("millpond.curate.extract:page", timeout_seconds=10, memory_mb=2048) as child:
         for name, html in HOSTILE.items():
@@ -92,11 +92,18 @@ def test_hostile_pages_end_in_time_with_an_outcome() -> None:
 def test_the_lane_follows_from_counts(name: str, limit: str | None) -> None:
     html = HOSTILE[name]
     body = html if isinstance(html, bytes) else html.encode()
-    found = too_much(body)
+    found = too_much(body, LIMITS)
     assert (found.partition(":")[0] if found else None) == limit
     result = extract(body, "utf-8", "text/html", None, "trafilatura")
     assert result.detail == found
     assert (result.extractor or "").startswith("resiliparse" if limit else "trafilatura")
+
+
+@pytest.mark.parametrize(("html", "detail"), [("<b>" * 1_000_001, "tags:1000001"), ("<div>" * 4001, "depth:4001")])
+@pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
+def test_what_no_parser_gets(html: str, detail: str, extractor: str) -> None:
+    found = extract(html.encode(), "utf-8", None, None, extractor)
+    assert (found.outcome, found.detail, found.decoded_bytes) == ("too_large", detail, len(html))
 
 
 def test_limits_are_inclusive() -> None:
@@ -106,6 +113,7 @@ def test_limits_are_inclusive() -> None:
     assert too_much(b"<p><p><p><p><p>", limits) == "tags:5"
     assert too_much(b"<p class=abcd>", limits) == "tag_bytes:12"
     assert too_much(b"x" * 101, limits) == "bytes:101"
+    assert too_much(b"<b>" * 10_000, LAST_LIMITS) == "depth:10000"
 
 
 def test_few_real_pages_leave_the_usual_lane(wcxb: list[Path]) -> None:

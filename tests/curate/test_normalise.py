@@ -86,9 +86,9 @@ def test_hostile_text_takes_at_most_50_ms_per_100_kb(name: str) -> None:
     normalise("é\u0301 warm-up \U0001d165")
     best = float("inf")
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         once = normalise(text)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     kilobytes = len(text.encode("utf-8", "surrogatepass")) / 1000
     assert best <= 0.050 * max(kilobytes / 100, 1)
     assert normalise(once) == once

@@ -124,11 +124,12 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:")
 
 
-MODULES = (
+_MODULES = (
     "argparse base64 bisect calendar collections contextlib csv dataclasses decimal fractions functools gzip heapq "
     "http.client io ipaddress json linecache logging pathlib queue random shutil socket textwrap threading "
     "urllib.parse uuid weakref zipfile"
-).split()
+)
+MODULES = _MODULES.split()
 
 
 def signals_of(html: str, settings: CurateConfig) -> dict[str, Value] | None:

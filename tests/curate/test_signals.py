@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -105,10 +106,11 @@ def test_on_real_pages(real_texts: list[str]) -> None:
     assert len({rule for rules in dropped for rule in rules}) > 8
 
 
-WORDS = st.sampled_from(
+_WORDS = (
     "a aa aaa ab b the be to of that data... … # - • , . ! ? 1 12 { } [1] [edit] lorem ipsum javascript "
-    "privacy policy use cookies 今 है। naïve l’été extraordinarily １ _".split()
+    "privacy policy use cookies 今 है। naïve l’été extraordinarily １ _"
 )
+WORDS = st.sampled_from(_WORDS.split())
 SPACES = st.sampled_from([" ", " ", " ", " ", "\n", "\n\n", "\n\n\n", ". ", ".\n", "\t", "\x0b", "\u2028", "\xa0"])
 SENTENCE = st.sampled_from(
     ["The quick data of that house is to be seen by them.", "Lorem ipsum is filler for that.", "x = {1: 2} is code"]
@@ -159,14 +161,12 @@ def test_known_repetition() -> None:
     assert found["duplicate_6gram_char_ratio"] == 0
 
 
-def test_repetition_takes_time_in_proportion(benchmark_limit: float = 5.0) -> None:
-    import time
-
+def test_repetition_takes_time_in_proportion() -> None:
     words = ["a"] * 200_000
-    start = time.perf_counter()
+    start = time.process_time()
     gopher.repetition(" ".join(words), words)
     gopher.repetition("a" * 2_000_000, ["a" * 2_000_000])
-    assert time.perf_counter() - start < benchmark_limit
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(

@@ -226,10 +226,15 @@ def _books(tables: dict[str, list[Row]], start: datetime) -> None:
             ("records", "rejected", "redirect", 38),
             ("records", "rejected", "damaged", 3),
         ],
-        "curate": [("documents", "in", None, pages), ("documents", "out", None, kept)]
-        + [("documents", entry, reason, amount) for (entry, reason), amount in sorted(drops.items())]
-        + [("bytes", "in", None, 91_000_000), ("bytes", "out", None, 31_000_000)]
-        + [("bytes", "removed", "filter", 22_000_000), ("bytes", "transformed", "extract", 38_000_000)],
+        "curate": [
+            ("documents", "in", None, pages),
+            ("documents", "out", None, kept),
+            *(("documents", entry, reason, amount) for (entry, reason), amount in sorted(drops.items())),
+            ("bytes", "in", None, 91_000_000),
+            ("bytes", "out", None, 31_000_000),
+            ("bytes", "removed", "filter", 22_000_000),
+            ("bytes", "transformed", "extract", 38_000_000),
+        ],
         "tokenize": [
             ("documents", "in", None, kept),
             ("documents", "out", None, kept),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from token_shards import CONTEXT
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from millpond.shard import ShardSet
@@ -31,7 +32,7 @@ Settings = Callable[..., TrainConfig]
 
 def tiny(seed: int = 0, *, tied: bool = True) -> LlamaForCausalLM:
     config = ModelConfig.model_validate({"tie_embeddings": tied})
-    return build_model(llama_config(config, vocab_size=64, context_length=32, eos_id=0), seed)
+    return build_model(llama_config(config, vocab_size=257, context_length=CONTEXT, eos_id=0), seed)
 
 
 def test_initial_weights_are_a_function_of_the_seed() -> None:
@@ -44,7 +45,7 @@ def test_initial_weights_are_a_function_of_the_seed() -> None:
 
 
 def test_parameter_count_equals_the_formula() -> None:
-    width, inner, kv, vocabulary = 64, 192, 32, 64
+    width, inner, kv, vocabulary = 64, 192, 32, 257
     layer = 2 * width * width + 2 * width * kv + 3 * width * inner + 2 * width
     assert parameter_count(tiny()) == vocabulary * width + 2 * layer + width
     assert parameter_count(tiny(tied=False)) == 2 * vocabulary * width + 2 * layer + width
@@ -128,14 +129,15 @@ def test_validation_loss_is_the_mean_over_targets(world: World, shard_folder: Pa
     shards = ShardSet.of_folder(shard_folder, "validation")
     model = tiny()
     shard = shards.shard(0)
+    assert shard.index.padding
     rows = np.concatenate([shard.rows(number) for number in range(len(shard))])
     valid = np.full(len(rows), 32)
-    valid[-1] -= 5
+    valid[-1] -= shard.index.padding
     inputs, labels = inputs_and_labels(rows, valid)
     expected = loss_sum(model(input_ids=inputs).logits, labels).item() / target_count(labels)
     for micro in (2, 100):
         loss, tokens = validation_loss(model, world, shards, rows=1000, micro_batch_rows=micro)
-        assert tokens == 7 * 31 - 5
+        assert tokens == shards.total_tokens - shards.total_rows
         torch.testing.assert_close(loss, expected, rtol=1e-5, atol=0)
     assert validation_loss(model, world, shards, rows=3, micro_batch_rows=2)[1] == 3 * 31
     assert model.training

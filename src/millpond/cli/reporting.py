@@ -7,6 +7,9 @@ from pathlib import Path
 from millpond.errors import LakeError
 from millpond.lake import Lake
 
+#: The preset every corpus is measured against in its report, whatever rules it was made with.
+YARDSTICK = "fineweb"
+
 
 def make_report(lake: Lake, to: Path | None, title: str = "Millpond report", notes: tuple[str, ...] = ()) -> Path:
     """Write the report of the newest release and return where it is.
@@ -14,11 +17,20 @@ def make_report(lake: Lake, to: Path | None, title: str = "Millpond report", not
     Raises:
         LakeError: nothing has been published yet.
     """
+    from millpond.curate.rules import PRESETS, sql_case
     from millpond.eval.report import build_report, write_report
-    from millpond.eval.sql import connect
+    from millpond.eval.sql import connect, run
 
     if lake.release() is None:
         raise LakeError(f"{lake.uri}: nothing has been published yet; `millpond ingest` comes first")
     path = to or lake.root / "report.html"
-    write_report(build_report(connect(lake), title=title, notes=notes), path)
-    return path.resolve()
+    connection = connect(lake)
+    reason = sql_case(PRESETS[YARDSTICK].rules, "reason")
+    dropped = run(
+        connection,
+        f"select reason, count(*) from (select {reason} as reason from corpus.candidates where outcome = 'ok') "
+        "where reason is not null group by 1 order by 2 desc, 1",
+    )
+    would_drop = {str(name): int(pages) for name, pages in dropped.rows}
+    html = build_report(connection, title=title, notes=notes, would_drop=would_drop, preset=YARDSTICK)
+    return write_report(html, path).resolve()
