@@ -8,9 +8,6 @@ from pydantic import Field
 
 from millpond.config import StageConfig
 
-#: `eval.results.task` of a model's held-out loss: the name of the split. The report draws this one.
-VALIDATION_TASK = "validation"
-
 #: `eval.results.task` of the byte trigram baseline on the same documents; its only metric is bits_per_byte.
 TRIGRAM_TASK = "trigram"
 

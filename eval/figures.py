@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import duckdb
 from markupsafe import Markup
 
-from millpond.eval.config import VALIDATION_TASK
 from millpond.eval.plots import Bar, Series, Tone, bars, histogram, lines, strip
 from millpond.eval.queries import AUDITS, LANGUAGES, OUTCOMES
 from millpond.eval.sql import run
+from millpond.schemas import IN_TRAINING_TASK, VALIDATION_TASK
 
 _LANGUAGES_SHOWN = 9
 _CURVE_POINTS = 400
@@ -164,9 +164,9 @@ def losses(connection: duckdb.DuckDBPyConnection, train_run: str) -> Figure | No
     ).rows
     validation = run(
         connection,
-        "SELECT step, value FROM eval.results WHERE run = $run AND task = $task AND metric = 'loss' "
-        "AND isfinite(value) ORDER BY step",
-        {"run": train_run, "task": VALIDATION_TASK},
+        "SELECT step, arg_max(value, task = $task) FROM eval.results WHERE run = $run AND metric = 'loss' "
+        "AND task IN ($task, $in_training) AND isfinite(value) GROUP BY step ORDER BY step",
+        {"run": train_run, "task": VALIDATION_TASK, "in_training": IN_TRAINING_TASK},
     ).rows
     if not train:
         return None

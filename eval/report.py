@@ -21,11 +21,12 @@ from markupsafe import Markup
 
 from millpond.errors import InputError
 from millpond.eval import figures
-from millpond.eval.config import TRIGRAM_TASK, VALIDATION_TASK
+from millpond.eval.config import TRIGRAM_TASK
 from millpond.eval.figures import Figure
 from millpond.eval.plots import plain
 from millpond.eval.queries import BALANCE, DOMAINS, LOSS_JUMPS, OUTCOMES, REJECTS_BY_RULE, RELEASES, TRACE_STEP
 from millpond.eval.sql import run
+from millpond.schemas import VALIDATION_TASK
 
 _TABLE_ROWS = 12
 

@@ -27,8 +27,8 @@ from millpond.config import load
 from millpond.datafile import DataFileEntry, TableWriter
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.page import RowBatcher, reject_row
 from millpond.ingest.crawl import crawl_site
+from millpond.ingest.page import RowBatcher, reject_row
 from millpond.ingest.warc import expand_paths
 from millpond.lake import Lake, Release
 from millpond.progress import bar, spark_bar
@@ -114,9 +114,7 @@ def _publish(run: Run, entries: dict[str, list[DataFileEntry]], records: int) ->
 
     def drop_known(run: Run, base: Release | None) -> None:
         """Stage the pages the released table does not have, and account for all of them."""
-        known = (
-            lake.files(PAGES.name, base.tables.get(PAGES.name)) if base and PAGES.name in base.tables else []
-        )
+        known = lake.files(PAGES.name, base.tables.get(PAGES.name)) if base and PAGES.name in base.tables else []
         pages, repeats = _without_known(lake, entries[PAGES.name], known)
         staged = {**entries, PAGES.name: pages}
         staged[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *_reject_repeats(lake, repeats)]

@@ -149,9 +149,7 @@ def _different(connection: duckdb.DuckDBPyConnection, stage: str) -> list[str]:
             [recount.unit, recount.entry],
         ).fetchall()
         problems += [
-            f"{recount.unit} {recount.entry} {reason or ''}: ledger {said:,}, data {found:,}".replace(
-                " :", ":"
-            )
+            f"{recount.unit} {recount.entry} {reason or ''}: ledger {said:,}, data {found:,}".replace(" :", ":")
             for reason, said, found in rows
         ]
     return problems

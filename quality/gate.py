@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +111,7 @@ def _judge_suite(context: Any, suite: Suite, files: Sequence[str]) -> list[dict[
     asset, frame = _frame(context, suite, files, columns(suite, built), written)
     named = context.suites.add(gx.ExpectationSuite(suite.table, expectations=built))
     definition = context.validation_definitions.add(
-        gx.ValidationDefinition(
-            name=suite.table, data=asset.add_batch_definition_whole_dataframe("new"), suite=named
-        )
+        gx.ValidationDefinition(name=suite.table, data=asset.add_batch_definition_whole_dataframe("new"), suite=named)
     )
     outcome = definition.run(batch_parameters={"dataframe": frame})
     if len(outcome.results) != len(built):
@@ -124,9 +122,7 @@ def _judge_suite(context: Any, suite: Suite, files: Sequence[str]) -> list[dict[
     return [_result_row(suite.table, result, written) for result in outcome.results]
 
 
-def _frame(
-    context: Any, suite: Suite, files: Sequence[str], wanted: dict[str, str], rows: int
-) -> tuple[Any, Any]:
+def _frame(context: Any, suite: Suite, files: Sequence[str], wanted: dict[str, str], rows: int) -> tuple[Any, Any]:
     selected = ", ".join(f'{sql} as "{name}"' for name, sql in wanted.items())
     if rows <= IN_MEMORY_ROWS:
         with duckdb.connect() as connection:
@@ -155,17 +151,19 @@ def _result_row(table: str, result: Any, written: int) -> dict[str, Any]:
         str(settings.pop(key)) for key in ("column_A", "column_B") if key in settings
     )
     seen = result.result.get("element_count", written)
-    raised = bool(result.exception_info.get("raised_exception", False))
+    raised = _exception(result.exception_info)
     observed = {
-        name: result.result[key] for name, key in _SEEN.items() if isinstance(result.result.get(key), int | float | str)
+        name: result.result[key]
+        for name, key in _SEEN.items()
+        if isinstance(result.result.get(key), int | float | str)
     }
     if len(examples := list(result.result.get("partial_unexpected_list", ()))):
         observed["such_as"] = [str(example)[:80] for example in examples[:3]]
-    if raised:
-        observed = {"did_not_run": result.exception_info.get("exception_message")}
+    if raised is not None:
+        observed = {"did_not_run": raised}
     # Great Expectations passes an all-null column; a column whose values are judged may not be null.
     complete = not observed.get("nulls") and seen == written
-    success = bool(result.success) and not raised and complete
+    success = bool(result.success) and raised is None and complete
     return _row(
         table,
         result.expectation_config.type,
@@ -174,6 +172,13 @@ def _result_row(table: str, result: Any, written: int) -> dict[str, Any]:
         json.dumps(observed | {"rows": seen}, default=str),
         json.dumps(settings, default=str),
     )
+
+
+def _exception(info: Mapping[str, Any]) -> str | None:
+    """What an expectation raised, if it did; Great Expectations nests it by metric when a metric raised it."""
+    if "raised_exception" in info:
+        return str(info.get("exception_message")) if info["raised_exception"] else None
+    return next((found for part in info.values() if (found := _exception(part)) is not None), None)
 
 
 def _unique_key(table: str, files: Sequence[str]) -> dict[str, Any]:
@@ -188,9 +193,7 @@ def _unique_key(table: str, files: Sequence[str]) -> dict[str, Any]:
     return _row(table, "key_is_unique", "/".join(key), twice is None, observed, "")
 
 
-def _row(
-    table: str, expectation: str, column: str, success: bool, observed: str, threshold: str
-) -> dict[str, Any]:
+def _row(table: str, expectation: str, column: str, success: bool, observed: str, threshold: str) -> dict[str, Any]:
     return {
         "table": table,
         "expectation": expectation,

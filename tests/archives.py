@@ -16,9 +16,9 @@ Page = tuple[str, bytes]
 def gold_pages(folder: Path) -> Iterator[Page]:
     """(url, html) of every gzipped page under a folder of the gold data, in order of their paths."""
     for path in sorted(folder.rglob("*.html.gz")):
-        yield f"http://{path.parent.name.replace('_', '-')}.example/{path.name.removesuffix('.html.gz')}", gzip.decompress(
-            path.read_bytes()
-        )
+        set_name = path.relative_to(folder.parent).parts[0].replace("_", "-")
+        url = f"http://{set_name}.example/{path.name.removesuffix('.html.gz')}"
+        yield url, gzip.decompress(path.read_bytes())
 
 
 def write_warc(path: Path, pages: Iterable[Page], date: str = "2024-05-01T00:00:00Z") -> Path:
@@ -31,9 +31,12 @@ def write_warc(path: Path, pages: Iterable[Page], date: str = "2024-05-01T00:00:
                 [("Content-Type", "text/html"), ("Content-Length", str(len(html)))],
                 protocol="HTTP/1.1",
             )
-            writer.write_record(
-                writer.create_warc_record(
-                    url, "response", payload=io.BytesIO(html), http_headers=headers, warc_headers_dict={"WARC-Date": date}
-                )
+            record = writer.create_warc_record(
+                url,
+                "response",
+                payload=io.BytesIO(html),
+                http_headers=headers,
+                warc_headers_dict={"WARC-Date": date},
             )
+            writer.write_record(record)
     return path

@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from publisher import Settings, audit, publish_one
 
 from millpond import faults
 from millpond.errors import AuditError, ConflictError, LedgerError
 from millpond.lake import Lake
 from millpond.publish import Batch, Mode, Run
-from publisher import Settings, audit, publish_one
 
 PUBLISHER = Path(__file__).with_name("publisher.py")
 TABLES = ("web.rejects", "web.frontier", "ops.ledger")

@@ -27,14 +27,11 @@ from millpond.lake import Lake
 from millpond.progress import bar, console, is_silent
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
-from millpond.schemas import EVAL_RESULTS, SHARDS, TRAIN_BATCHES, TRAIN_RUNS, TRAIN_STEPS
+from millpond.schemas import EVAL_RESULTS, IN_TRAINING_TASK, SHARDS, TRAIN_BATCHES, TRAIN_RUNS, TRAIN_STEPS
 from millpond.shard import index_path
 from millpond.train.config import TrainConfig
 from millpond.train.records import read_records
 from millpond.train.result import TrainResult, read_result
-
-#: `eval.results.task` of the validation losses measured while training.
-IN_LOOP = "validation_in_training"
 
 
 def train_on_lake(lake: Lake, settings: Mapping[str, Any], processes: int = 1) -> Outcome:
@@ -149,7 +146,7 @@ def _stage(run: Run, config: TrainConfig, result: TrainResult) -> None:
             drawn = sum(entry.rows for entry in entries)
             shown.update(drawn)
     checks = [
-        {"run": config.run, "step": step, "task": IN_LOOP, "metric": "loss", "value": loss}
+        {"run": config.run, "step": step, "task": IN_TRAINING_TASK, "metric": "loss", "value": loss}
         for step, loss in result.validation
     ]
     if checks:

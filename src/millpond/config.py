@@ -92,7 +92,7 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[st
     Raises:
         ConfigError: an override is not `key=value` or goes through a value that is not a table.
     """
-    result = json.loads(json.dumps(values, default=str))
+    result: dict[str, Any] = json.loads(json.dumps(values, default=str))
     for override in overrides:
         key, equals, text = override.partition("=")
         parts = key.strip().split(".")

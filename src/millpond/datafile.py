@@ -191,9 +191,7 @@ class TableWriter:
         if self._writer is None:
             self._open()
         if self._writer is not None:
-            self._writer.write_table(
-                pa.Table.from_batches(self._pending, schema=self._schema), row_group_size=1 << 20
-            )
+            self._writer.write_table(pa.Table.from_batches(self._pending, schema=self._schema), row_group_size=1 << 20)
         self._pending, self._pending_bytes = [], 0
         if self._stream.tell() >= FILE_BYTES:
             self._finish()

@@ -67,6 +67,4 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
             raise
-        raise MissingExtraError(
-            f"{module} is not installed: run `pip install 'millpond[{extra}]'`"
-        ) from error
+        raise MissingExtraError(f"{module} is not installed: run `pip install 'millpond[{extra}]'`") from error

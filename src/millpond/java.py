@@ -1,9 +1,9 @@
-"""Java for Spark: find one, or get one. Standard library alone, so the set-up can run it before anything is installed.
+"""Java for Spark: find one, or get one. Standard library alone: the set-up runs it before anything is installed.
 
     python src/millpond/java.py .java     # exit 0 and the home on stdout, or exit 1 and what to install
 
-Looked for in `JAVA_HOME`, on PATH, and in the project's own ignored folder `.java` beside the virtual environment. Where
-there is none, the set-up tries Debian's package (as root) and then the PyPI package `install-jdk`.
+Looked for in `JAVA_HOME`, on PATH, and in the project's own ignored folder `.java` beside the virtual environment.
+Where there is none, the set-up tries Debian's package (as root) and then the PyPI package `install-jdk`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 MINIMUM = 17
 PACKAGE = "openjdk-17-jre-headless"
 ADVICE = (
-    f"Spark needs Java {MINIMUM} or newer and none was found: install {PACKAGE} (Debian, Ubuntu), java-{MINIMUM}-openjdk-headless "
-    "(Fedora) or any other, or set JAVA_HOME to one"
+    f"Spark needs Java {MINIMUM} or newer and none was found: install {PACKAGE} (Debian, Ubuntu), "
+    f"java-{MINIMUM}-openjdk-headless (Fedora) or any other, or set JAVA_HOME to one"
 )
 
 

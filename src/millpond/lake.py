@@ -106,9 +106,7 @@ class Lake:
             warehouse = catalog.properties.get("warehouse", "")
             return cls(catalog, Path(warehouse.removeprefix("file://")), uri)
         if "://" in uri:
-            raise LakeError(
-                f"--lake {uri}: give a folder, or catalog:NAME for a configured PyIceberg catalog"
-            )
+            raise LakeError(f"--lake {uri}: give a folder, or catalog:NAME for a configured PyIceberg catalog")
         root = Path(uri).expanduser().resolve()
         database = root / "catalog.db"
         if root.exists() and not root.is_dir():

@@ -44,9 +44,7 @@ class Ledger:
     def amounts(self, unit: Unit) -> dict[str, int]:
         """Every line of a unit as `entry` or `entry reason` → amount."""
         return {
-            f"{entry} {reason}".rstrip(): n
-            for (u, entry, reason), n in sorted(self._amounts.items())
-            if u == unit
+            f"{entry} {reason}".rstrip(): n for (u, entry, reason), n in sorted(self._amounts.items()) if u == unit
         }
 
     def check(self) -> None:

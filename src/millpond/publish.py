@@ -128,9 +128,7 @@ class Run:
 
     def done(self, release: Release, unit: Unit) -> Outcome:
         """The outcome of a publish, with the ledger's amounts in `unit`."""
-        return Outcome(
-            self.stage, self.run_id, release.number, unchanged=False, counts=self.ledger.amounts(unit)
-        )
+        return Outcome(self.stage, self.run_id, release.number, unchanged=False, counts=self.ledger.amounts(unit))
 
     def write_config(self) -> None:
         """Write the resolved configuration to the run's folder."""

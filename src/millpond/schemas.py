@@ -375,6 +375,10 @@ TRAIN_BATCHES = TableSpec(
     sort_by=("run", "step", "position"),
 )
 
+#: `eval.results.task` of held-out loss: as evaluated afterwards, and as seen while training.
+VALIDATION_TASK = "validation"
+IN_TRAINING_TASK = "validation_in_training"
+
 EVAL_RESULTS = TableSpec(
     "eval.results",
     _schema(

@@ -37,6 +37,7 @@ class Written:
 
 
 MANIFEST_SCHEMA = "entry string"
+LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
 
 _DEFAULTS = {
     # Arrow batches bounded in bytes, not only in rows: one row may be a 20 MB page.
@@ -86,8 +87,13 @@ def session(name: str, settings: Mapping[str, str] | None = None) -> SparkSessio
     if not launcher.contains("spark.master"):
         builder = builder.master("local[*]")
         warehouse = Path(os.environ.get("TMPDIR", "/tmp")) / f"millpond-warehouse-{os.getuid()}"
-        quiet = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
-        defaults = {**_LOCAL, "spark.driver.extraJavaOptions": quiet, "spark.sql.warehouse.dir": str(warehouse), **defaults}
+        quiet = f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}"
+        defaults = {
+            **_LOCAL,
+            "spark.driver.extraJavaOptions": quiet,
+            "spark.sql.warehouse.dir": str(warehouse),
+            **defaults,
+        }
     for key, value in defaults.items():
         if not launcher.contains(key):
             builder = builder.config(key, value)
@@ -128,9 +134,7 @@ def write_tables(rows: DataFrame, folders: Mapping[str, Path], split: Split) -> 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         notes: list[str] = []
         with ExitStack() as stack:
-            writers = {
-                table: stack.enter_context(TableWriter(table, folder)) for table, folder in targets.items()
-            }
+            writers = {table: stack.enter_context(TableWriter(table, folder)) for table, folder in targets.items()}
             for table, batch in split(batches):
                 if table in writers:
                     writers[table].write(batch)

@@ -1,24 +1,23 @@
 """The command line: `millpond --help`.
 
-Exit codes: 0 it worked, 1 it failed, 2 it was asked for wrongly. A result goes to stdout, as text or with
-`--output json` as JSON; progress and errors go to stderr, an error as one line.
+Exit codes: 0 it worked, 1 it failed, 2 it was asked for wrongly, 130 it was interrupted. A result goes to stdout,
+as text or with `--output json` as JSON; progress and errors go to stderr, an error as one line.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from millpond.cli import output
 from millpond.cli.app import app
 from millpond.errors import MillpondError
 
 
-def main() -> None:
-    """Entry point of the `millpond` script."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `millpond` script; always ends in `SystemExit`."""
     try:
-        app()
+        app(arguments, prog_name="millpond")
     except MillpondError as error:
         output.fail(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -1,4 +1,7 @@
-"""Commands, each a few lines: read options, call one function, show what it returns."""
+"""Commands, each a few lines: read options, call one function, show what it returns.
+
+What a command needs is imported when it runs: `--help` takes no Spark, no torch and no catalog.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,44 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from millpond import __version__
 from millpond.cli import options, output
+from millpond.cli.options import needs, open_lake
 from millpond.config import load, read_section
-from millpond.lake import Lake
+
+STAGES, LOOKING, WHOLE = "Stages", "Looking", "The whole way"
+
+
+class _InOrder(typer.core.TyperGroup):
+    """Lists commands in the order of a corpus's life."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        """Names in the order in which `--help` shows them."""
+        return sorted(self.commands, key=lambda name: name != "ingest")
+
+
+def _examples(*commands: str) -> str:
+    return escape("Examples:\n" + "\n".join(f"  millpond {command}" for command in commands))
+
 
 app = typer.Typer(
     name="millpond",
     help="From web pages to a trained model, with one lineage and nothing lost without a reason.",
+    cls=_InOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_examples(
+        "demo",
+        "run corpus.toml --lake lake",
+        "ingest warc 'crawl/*.warc.gz' && millpond curate",
+        "sql 'select reason, count(*) from corpus.rejects group by 1'",
+    ),
 )
-ingest = typer.Typer(help="Bring pages into the lake.", no_args_is_help=True)
-app.add_typer(ingest, name="ingest", rich_help_panel="Stages")
-
-STAGES, LOOKING, WHOLE = "Stages", "Looking", "The whole way"
+ingest = typer.Typer(help="Bring pages into the lake: from WARC files, text tables or a site.", no_args_is_help=True)
+app.add_typer(ingest, name="ingest", rich_help_panel=STAGES)
 
 
 @app.callback(invoke_without_command=True)
@@ -33,7 +57,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Show the versi
         raise typer.Exit
 
 
-@ingest.command("warc")
+@ingest.command("warc", epilog=_examples("ingest warc 'crawl/*.warc.gz' --set crawl=2024-18"))
 def ingest_warc(
     paths: Annotated[list[str], typer.Argument(help="WARC files or glob patterns.")],
     lake: options.Lake = None,
@@ -42,14 +66,10 @@ def ingest_warc(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Read WARC files into web.pages; damage and refusals into web.rejects."""
-    from millpond.ingest.config import IngestConfig
-    from millpond.ingest.job import ingest_files
-
-    settings = load(IngestConfig, config, "ingest", set or ())
-    output.outcome(ingest_files(Lake.open(lake), paths, settings))
+    _ingest_files(paths, lake, load_ingest(config, set), text=False)
 
 
-@ingest.command("text")
+@ingest.command("text", epilog=_examples("ingest text books.parquet --set text.text_column=body"))
 def ingest_text(
     paths: Annotated[list[str], typer.Argument(help="JSONL or Parquet files, or glob patterns.")],
     lake: options.Lake = None,
@@ -58,14 +78,10 @@ def ingest_text(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Read JSON Lines and Parquet files with a text column."""
-    from millpond.ingest.config import IngestConfig
-    from millpond.ingest.job import ingest_files
-
-    settings = load(IngestConfig, config, "ingest", set or ())
-    output.outcome(ingest_files(Lake.open(lake), paths, settings))
+    _ingest_files(paths, lake, load_ingest(config, set), text=True)
 
 
-@ingest.command("site")
+@ingest.command("site", epilog=_examples("ingest site https://example.org/ --set site.contact=me@example.org"))
 def ingest_site(
     url: Annotated[str, typer.Argument(help="Where to start; only this host is visited.")],
     lake: options.Lake = None,
@@ -74,14 +90,15 @@ def ingest_site(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Crawl one host politely: robots.txt obeyed, a delay between requests, bounded depth and pages."""
-    from millpond.ingest import job
-    from millpond.ingest.config import IngestConfig
+    with needs("ingest"):
+        from millpond.ingest import job
+        from millpond.ingest.config import IngestConfig
 
     settings = load(IngestConfig, config, "ingest", set or ())
-    output.outcome(job.ingest_site(Lake.open(lake), url, settings))
+    output.outcome(job.ingest_site(open_lake(lake, create=True), url, settings))
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command(rich_help_panel=STAGES, epilog=_examples("curate --set rules.preset=fineweb --set dedup.threshold=0.8"))
 def curate(
     lake: options.Lake = None,
     config: options.Config = None,
@@ -89,14 +106,15 @@ def curate(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Extract, normalise, filter and deduplicate the pages into corpus.documents."""
-    from millpond.curate.config import CurateConfig
-    from millpond.curate.job import curate
+    with needs("curate"):
+        from millpond.curate.config import CurateConfig
+        from millpond.curate.job import curate
 
     settings = load(CurateConfig, config, "curate", set or ())
-    output.outcome(curate(Lake.open(lake, create=False), settings))
+    output.outcome(curate(open_lake(lake), settings))
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command(rich_help_panel=STAGES, epilog=_examples("tokenize --set vocab_size=8192 --set context_length=512"))
 def tokenize(
     lake: options.Lake = None,
     config: options.Config = None,
@@ -104,14 +122,15 @@ def tokenize(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Encode the corpus and pack it into WebDataset tar shards."""
-    from millpond.tokenize.config import TokenizeConfig
-    from millpond.tokenize.job import tokenize
+    with needs("tokenize"):
+        from millpond.tokenize.config import TokenizeConfig
+        from millpond.tokenize.job import tokenize
 
     settings = load(TokenizeConfig, config, "tokenize", set or ())
-    output.outcome(tokenize(Lake.open(lake, create=False), settings))
+    output.outcome(tokenize(open_lake(lake), settings))
 
 
-@app.command(rich_help_panel=STAGES)
+@app.command(rich_help_panel=STAGES, epilog=_examples("train --set model.preset=small --set steps=2000 --processes 2"))
 def train(
     lake: options.Lake = None,
     config: options.Config = None,
@@ -120,13 +139,14 @@ def train(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Train a language model on the shards; a run that was stopped goes on."""
-    from millpond.train.job import train_on_lake
+    with needs("train"):
+        from millpond.train.job import train_on_lake
 
     settings = read_section(config, "train", set or ())
-    output.outcome(train_on_lake(Lake.open(lake, create=False), settings, processes))
+    output.outcome(train_on_lake(open_lake(lake), settings, processes))
 
 
-@app.command("eval", rich_help_panel=STAGES)
+@app.command("eval", rich_help_panel=STAGES, epilog=_examples("eval --set split=test --set prompt='Once '"))
 def evaluate(
     lake: options.Lake = None,
     run: Annotated[str | None, typer.Option(help="Training run; the newest by default.")] = None,
@@ -135,29 +155,39 @@ def evaluate(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Measure held-out loss, perplexity and bits per byte."""
-    from millpond.eval.config import EvalConfig
-    from millpond.eval.job import evaluate_on_lake
+    with needs("eval"):
+        from millpond.eval.config import EvalConfig
+        from millpond.eval.job import evaluate_on_lake
 
     settings = load(EvalConfig, config, "eval", set or ())
-    output.outcome(evaluate_on_lake(Lake.open(lake, create=False), settings, run))
+    output.outcome(evaluate_on_lake(open_lake(lake), settings, run))
 
 
-@app.command(rich_help_panel=LOOKING)
+@app.command(rich_help_panel=LOOKING, epilog=_examples("report --to report.html"))
 def report(
     lake: options.Lake = None,
-    to: Annotated[Path | None, typer.Option(help="File to write.  [default: report.html in the lake]")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="report.html in the lake")
+    ] = None,
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Write one self-contained HTML page about corpus, training and evaluation."""
     from millpond.cli.reporting import make_report
 
-    path = make_report(Lake.open(lake, create=False), to)
-    output.value({"report": str(path)}) if output.is_json() else output.line(str(path))
+    output.file("report", make_report(open_lake(lake), to))
 
 
-@app.command(rich_help_panel=LOOKING)
+@app.command(
+    rich_help_panel=LOOKING,
+    epilog=_examples(
+        "sql 'select reason, count(*) from corpus.rejects group by 1'",
+        "sql 'from ops.ledger' --output json",
+        "sql --save lake.duckdb",
+        "sql < queries.sql",
+    ),
+)
 def sql(
-    query: Annotated[str | None, typer.Argument(help="A query; without one, a prompt.")] = None,
+    query: Annotated[str | None, typer.Argument(help="A query; without one, a prompt or what is piped in.")] = None,
     lake: options.Lake = None,
     save: Annotated[Path | None, typer.Option(help="Write a DuckDB file with these views instead.")] = None,
     format: options.Output = output.Format.TEXT,
@@ -165,7 +195,7 @@ def sql(
     """Ask the lake in SQL: every table is a view over its released snapshot."""
     from millpond.cli import console
 
-    console.run(Lake.open(lake, create=False), query, save)
+    console.run(open_lake(lake), query, save)
 
 
 @app.command(rich_help_panel=LOOKING)
@@ -173,10 +203,10 @@ def tables(lake: options.Lake = None, format: options.Output = output.Format.TEX
     """List the tables of the newest release."""
     from millpond.cli import looking
 
-    looking.tables(Lake.open(lake, create=False))
+    looking.tables(open_lake(lake))
 
 
-@app.command(rich_help_panel=LOOKING)
+@app.command(rich_help_panel=LOOKING, epilog=_examples("snapshots corpus.documents"))
 def snapshots(
     table: Annotated[str, typer.Argument(help="Such as corpus.documents.")],
     lake: options.Lake = None,
@@ -185,10 +215,18 @@ def snapshots(
     """List the released snapshots of a table."""
     from millpond.cli import looking
 
-    looking.snapshots(Lake.open(lake, create=False), table)
+    looking.snapshots(open_lake(lake), table)
 
 
-@app.command(rich_help_panel=WHOLE)
+@app.command(rich_help_panel=LOOKING)
+def doctor(format: options.Output = output.Format.TEXT) -> None:
+    """Say what this machine has of what Millpond needs."""
+    from millpond.cli.doctor import examine
+
+    raise typer.Exit(examine())
+
+
+@app.command(rich_help_panel=WHOLE, epilog=_examples("run corpus.toml --lake lake --set train.steps=500"))
 def run(
     config: Annotated[Path, typer.Argument(help="TOML file with [run] and a section per stage.")],
     lake: options.Lake = None,
@@ -201,7 +239,7 @@ def run(
     run_file(config, lake, set or ())
 
 
-@app.command(rich_help_panel=WHOLE)
+@app.command(rich_help_panel=WHOLE, epilog=_examples("demo", "demo somewhere/else"))
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the demo's lake is made.")] = Path("demo"),
     format: options.Output = output.Format.TEXT,
@@ -210,11 +248,3 @@ def demo(
     from millpond.cli.demo import run_demo
 
     run_demo(folder)
-
-
-@app.command(rich_help_panel=LOOKING)
-def doctor(format: options.Output = output.Format.TEXT) -> None:
-    """Say what this machine has of what Millpond needs."""
-    from millpond.cli.doctor import examine
-
-    raise typer.Exit(examine())

@@ -85,7 +85,8 @@ def _show(lake: Lake, report: Path) -> None:
         for reason, n in ask("select reason, count(*) from corpus.rejects group by 1 order by 2 desc, 1")
     ]
     rows += [
-        (f"duplicates: {kind}", n) for kind, n in ask("select kind, count(*) from corpus.duplicates group by 1 order by 1")
+        (f"duplicates: {kind}", n)
+        for kind, n in ask("select kind, count(*) from corpus.duplicates group by 1 order by 1")
     ]
     [(tokens, shards)] = ask("select sum(tokens), count(*) from tokens.shards")
     rows += [("tokens", int(tokens)), ("shards", shards)]

@@ -39,5 +39,7 @@ def snapshots(lake: Lake, name: str) -> None:
         seen.add(snapshot.snapshot_id)
         written = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
         count = lake.rows(name, snapshot.snapshot_id)
-        rows.append((release.number, str(snapshot.snapshot_id), f"{written:%Y-%m-%d %H:%M:%S}Z", release.run_id, count))
+        rows.append(
+            (release.number, str(snapshot.snapshot_id), f"{written:%Y-%m-%d %H:%M:%S}Z", release.run_id, count)
+        )
     output.table(("release", "snapshot", "written", "run", "rows"), rows)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +18,18 @@ from rich.text import Text
 
 from millpond import progress
 from millpond.errors import MillpondError
-from millpond.publish import Outcome
+
+if TYPE_CHECKING:
+    from millpond.publish import Outcome
+
+#: Characters of a cell, and of a value that has lines of its own; JSON has all of them.
+CELL, VALUE = 240, 4000
+
+#: Columns where there is no terminal: a pipe's reader wants a row on a line.
+_UNWRAPPED = 1 << 16
+
+#: A table at most so much wider than the terminal is folded into it; a wider one is shown value by value.
+_FOLD = 1.25
 
 
 class Format(StrEnum):
@@ -25,7 +39,6 @@ class Format(StrEnum):
     JSON = "json"
 
 
-console = Console(soft_wrap=True)
 _format = Format.TEXT
 
 
@@ -33,8 +46,7 @@ def use(chosen: Format) -> None:
     """Show everything in this format from here on; JSON also silences progress."""
     global _format
     _format = chosen
-    if chosen is Format.JSON:
-        progress.silence()
+    progress.silence(chosen is Format.JSON)
 
 
 def is_json() -> bool:
@@ -43,14 +55,20 @@ def is_json() -> bool:
 
 
 def value(found: Any) -> None:
-    """Show a JSON-like value: as JSON, or as indented JSON for people."""
-    sys.stdout.write(json.dumps(found, default=str, indent=None if is_json() else 2) + "\n")
+    """Show a value as JSON on one line."""
+    sys.stdout.write(json.dumps(_plain(found), allow_nan=False) + "\n")
 
 
 def line(text: str) -> None:
     """One line for people; nothing with `--output json`."""
     if not is_json():
-        console.print(text, highlight=False, markup=False)
+        _console().print(text, highlight=False, markup=False)
+
+
+def note(text: str) -> None:
+    """A remark that is no part of the result, on stderr; nothing with `--output json`."""
+    if not is_json():
+        progress.console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
@@ -64,13 +82,29 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | No
         shown.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(_cell(cell)) for cell in row))
-    console.print(shown)
+    _console().print(shown)
+
+
+def answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A query's answer: a table, or value by value where the terminal is too narrow for one."""
+    if is_json() or not rows or _natural_width(columns, rows) <= _console().width * _FOLD:
+        table(columns, rows)
+        return
+    widest = max(len(name) for name in columns)
+    for number, row in enumerate(rows, 1):
+        line(f"─ row {number}")
+        shown = Table.grid(padding=(0, 2))
+        shown.add_column(style="dim", no_wrap=True, width=widest)
+        shown.add_column(overflow="fold")
+        for name, cell in zip(columns, row, strict=True):
+            shown.add_row(Text(name), Text(_cut(_text(cell), VALUE)))
+        _console().print(shown)
 
 
 def outcome(done: Outcome) -> None:
     """What a stage did, or that there was nothing to do."""
     if is_json():
-        value(asdict(done))
+        value(vars(done))
     elif done.unchanged:
         line(f"{done.stage}: nothing to do, release {done.release} already holds this input and configuration")
     else:
@@ -86,7 +120,25 @@ def fail(error: MillpondError) -> None:
     sys.stderr.write(f"error: {message}\n")
 
 
+def _console() -> Console:
+    return Console(soft_wrap=True, width=None if sys.stdout.isatty() else _UNWRAPPED)
+
+
+def _natural_width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    widths = [max(len(name), *(len(_cell(row[i])) for row in rows)) for i, name in enumerate(columns)]
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
 def _cell(cell: Any) -> str:
+    """One line of a value."""
+    return _cut(" ".join(_text(cell)[: 2 * CELL].split()), CELL)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
+def _text(cell: Any) -> str:
     if cell is None:
         return "·"
     if isinstance(cell, bool):
@@ -97,6 +149,23 @@ def _cell(cell: Any) -> str:
         return f"{cell:.4g}"
     if isinstance(cell, bytes):
         return f"{len(cell):,} bytes"
-    if isinstance(cell, Mapping | list):
-        return json.dumps(cell, default=str)
+    if isinstance(cell, Mapping | list | tuple):
+        return json.dumps(_plain(cell), ensure_ascii=False)
     return str(cell)
+
+
+def _plain(found: Any) -> Any:
+    """`found` in JSON's own types: no NaN, bytes in base 64, what is left as text."""
+    if found is None or isinstance(found, bool | int | str):
+        return found
+    if isinstance(found, float | Decimal):
+        return float(found) if math.isfinite(found) else None
+    if isinstance(found, bytes):
+        return base64.b64encode(found).decode()
+    if isinstance(found, datetime | date):
+        return found.isoformat()
+    if isinstance(found, Mapping):
+        return {str(key): _plain(item) for key, item in found.items()}
+    if isinstance(found, list | tuple):
+        return [_plain(item) for item in found]
+    return str(found)

@@ -1,0 +1,100 @@
+"""Ingest as a stage: pages land once, repeats and rejects are counted, a bad file publishes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from archives import write_warc
+
+from millpond.errors import InputError
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.job import ingest_files
+from millpond.lake import Lake
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+CONFIG = IngestConfig()
+PAGES = [(f"http://site.example/{n}", b"<html><body><p>Page %d.</p></body></html>" % n) for n in range(6)]
+
+
+def ledger(lake: Lake, run_id: str) -> dict[str, int]:
+    """Amounts of a run's ledger by entry and reason."""
+    rows = [row for row in lake.read("ops.ledger").to_pylist() if row["run_id"] == run_id]
+    return {f"{row['entry']} {row['reason'] or ''}".strip(): row["amount"] for row in rows}
+
+
+def test_known_pages_become_counted_rejects(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    first = write_warc(tmp_path / "first.warc.gz", PAGES[:4])
+    overlapping = write_warc(tmp_path / "over lapping.warc.gz", [*PAGES[2:], PAGES[5]])
+    ingest_files(lake, [str(first)], CONFIG)
+    outcome = ingest_files(lake, [str(overlapping)], CONFIG)
+    assert ledger(lake, outcome.run_id) == {"in": 5, "out": 2, "rejected duplicate_page": 3}
+    urls = lake.read("web.pages", ["url"])["url"].to_pylist()
+    assert sorted(urls) == sorted(url for url, _ in PAGES)
+    again = ingest_files(lake, [str(first)], CONFIG)
+    assert again.unchanged and again.release == 1
+    # Both files named together are another input: all known, all counted, no page added.
+    both = ingest_files(lake, [str(first), str(overlapping)], CONFIG)
+    assert ledger(lake, both.run_id) == {"in": 9, "out": 0, "rejected duplicate_page": 9}
+    assert lake.rows("web.pages") == 6
+
+
+def test_order_of_files_does_not_matter(tmp_path: Path, spark: SparkSession) -> None:
+    paths = [str(write_warc(tmp_path / f"{n}.warc.gz", PAGES[n : n + 3])) for n in range(4)]
+    digests = set()
+    for name, order in (("forward", paths), ("backward", paths[::-1])):
+        lake = Lake.open(str(tmp_path / name))
+        ingest_files(lake, order, CONFIG)
+        digests.add((lake.digest("web.pages"), lake.digest("web.rejects")))
+    assert len(digests) == 1
+
+
+def test_one_bad_file_publishes_nothing(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    good = write_warc(tmp_path / "good.warc.gz", PAGES)
+    bad = tmp_path / "bad.warc.gz"
+    bad.write_text("This is no archive.\n")
+    with pytest.raises(InputError, match=r"bad\.warc\.gz: not a WARC file"):
+        ingest_files(lake, [str(good), str(bad)], CONFIG)
+    assert lake.release() is None
+
+
+def test_truncated_archive_keeps_what_is_whole_and_names_the_rest(
+    lake: Lake, tmp_path: Path, spark: SparkSession
+) -> None:
+    whole = write_warc(tmp_path / "whole.warc.gz", PAGES).read_bytes()
+    cut = tmp_path / "cut.warc.gz"
+    cut.write_bytes(whole[:-30])
+    outcome = ingest_files(lake, [str(cut)], CONFIG)
+    assert ledger(lake, outcome.run_id) == {"in": 6, "out": 5, "rejected damaged": 1}
+    [reject] = lake.read("web.rejects").to_pylist()
+    assert reject["offset"] + reject["length"] == len(whole) - 30
+
+
+def test_archive_without_pages_says_what_it_holds(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"text": 5}) + "\n" + json.dumps({"text": None}) + "\n")
+    with pytest.raises(InputError, match=r"no page was found in 2 records \(bad_row 2\); nothing was published"):
+        ingest_files(lake, [str(path)], CONFIG)
+    assert lake.release() is None
+
+
+def test_real_archives_are_conserved(lake: Lake, test_data: Path, spark: SparkSession) -> None:
+    folder = test_data / "warc" / "webrecorder_warcio"
+    paths = sorted(str(p) for p in folder.rglob("*.warc*") if p.suffix in (".gz", ".warc") and p.stat().st_size)
+    assert len(paths) > 5
+    refused = []
+    for path in list(paths):
+        try:
+            ingest_files(Lake.open(lake.uri + "-probe" + str(len(refused))), [path], CONFIG)
+        except InputError as error:
+            refused.append(str(error))
+            paths.remove(path)
+    outcome = ingest_files(lake, paths, CONFIG)
+    counts = ledger(lake, outcome.run_id)
+    assert counts["in"] == sum(n for entry, n in counts.items() if entry != "in")
+    assert counts["out"] == lake.rows("web.pages") > 0
+    assert all("\n" not in message for message in refused)

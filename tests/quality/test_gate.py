@@ -1,0 +1,203 @@
+"""The gate: clean batches pass, each kind of corruption is refused, and the refusal can be read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millpond.config import StageConfig
+from millpond.datafile import write_rows
+from millpond.errors import AuditError, LedgerError
+from millpond.lake import Lake
+from millpond.publish import Batch, Mode, Run
+from millpond.quality.gate import Gate, gate
+
+Rows = dict[str, list[dict[str, Any]]]
+ID = sorted(hashlib.sha256(str(n).encode()).hexdigest() for n in range(8))
+
+
+def page(n: int) -> dict[str, Any]:
+    return {
+        "page_id": ID[n][:32],
+        "url": f"http://site.example/{n}",
+        "content_type": "text/html",
+        "charset": "utf-8",
+        "body": b"<p>text</p>",
+        "payload_digest": ID[n],
+        "source_file": "a.warc.gz",
+        "source_offset": n,
+    }
+
+
+def candidate(n: int) -> dict[str, Any]:
+    text = f"text of document {n}"
+    return {"doc_id": ID[n][:32], "url": f"http://site.example/{n}", "outcome": "ok", "text": text}
+
+
+def document(n: int) -> dict[str, Any]:
+    text = f"text of document {n}"
+    return {
+        "doc_id": ID[n][:32],
+        "url": f"http://site.example/{n}",
+        "language": "en",
+        "text": text,
+        "text_digest": hashlib.sha256(text.encode()).hexdigest(),
+        "text_bytes": len(text),
+        "cluster_id": ID[n][:32],
+        "cluster_size": 1,
+        "rules": ID[0],
+    }
+
+
+def clean() -> tuple[Rows, Rows]:
+    """A small curation run: five pages; three documents, one reject, one duplicate. Inputs, new rows."""
+    keeper, other, copy = (ID[n][:32] for n in (0, 3, 4))
+    text_bytes = len("text of document 0")
+    new: Rows = {
+        "corpus.candidates": [candidate(n) for n in range(5)],
+        "corpus.documents": [document(n) for n in range(3)],
+        "corpus.rejects": [
+            {
+                "doc_id": other,
+                "url": "http://x/",
+                "stage": "filter",
+                "reason": "c4",
+                "rule": "r",
+                "text_bytes": text_bytes,
+            }
+        ],
+        "corpus.duplicates": [
+            {
+                "doc_id": copy,
+                "url": "http://x/",
+                "keeper_id": keeper,
+                "kind": "near",
+                "jaccard": 0.9,
+                "cluster_id": keeper,
+                "text_bytes": text_bytes,
+            }
+        ],
+    }
+    ledger = [
+        ("documents", "in", None, 5),
+        ("documents", "out", None, 3),
+        ("documents", "rejected", "c4", 1),
+        ("documents", "duplicate", "near", 1),
+        ("bytes", "in", None, 5 * len(b"<p>text</p>")),
+        ("bytes", "out", None, 3 * text_bytes),
+        ("bytes", "removed", "c4", text_bytes),
+        ("bytes", "removed", "near", text_bytes),
+        ("bytes", "transformed", "extract", 5 * len(b"<p>text</p>") - 5 * text_bytes),
+    ]
+    new["ops.ledger"] = [
+        {"run_id": "r", "stage": "curate", "unit": unit, "entry": entry, "reason": reason, "amount": amount}
+        for unit, entry, reason, amount in ledger
+    ]
+    return {"web.pages": [page(n) for n in range(5)]}, new
+
+
+def judge(tmp_path: Path, inputs: Rows, new: Rows, stage: str = "curate") -> list[dict[str, Any]]:
+    def written(rows: Rows) -> dict[str, list[str]]:
+        return {
+            table: [entry.path for entry in write_rows(table, tmp_path / table, found)]
+            for table, found in rows.items()
+        }
+
+    files = written(new)
+    batch = Batch(run_id="r", stage=stage, new=files, whole=files, inputs=written(inputs))
+    return Gate(tmp_path / "run").judge(batch)
+
+
+def test_clean_batch_passes_and_leaves_data_docs(tmp_path: Path) -> None:
+    rows = judge(tmp_path, *clean())
+    assert rows and all(row["success"] for row in rows)
+    assert {row["table"] for row in rows} >= {"corpus.candidates", "corpus.documents", "corpus.rejects", "ops.ledger"}
+    assert (tmp_path / "run" / "data_docs" / "index.html").exists()
+
+
+def drop(table: str) -> Callable[[Rows, Rows], None]:
+    return lambda inputs, new: (new if table in new else inputs)[table].pop() and None
+
+
+def repeat(table: str) -> Callable[[Rows, Rows], None]:
+    return lambda inputs, new: new[table].append(new[table][0])
+
+
+def change(table: str, **values: Any) -> Callable[[Rows, Rows], None]:
+    return lambda inputs, new: new[table][0].update(values)
+
+
+def change_all(table: str, **values: Any) -> Callable[[Rows, Rows], None]:
+    return lambda inputs, new: [row.update(values) for row in new[table]] and None
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "named"),
+    [
+        pytest.param(drop("corpus.documents"), "documents out", id="a document is gone"),
+        pytest.param(drop("corpus.rejects"), "documents rejected c4", id="a reject is gone"),
+        pytest.param(drop("corpus.duplicates"), "documents duplicate near", id="a duplicate is gone"),
+        pytest.param(drop("corpus.candidates"), "has no candidate", id="a candidate is gone"),
+        pytest.param(drop("web.pages"), "documents in", id="a page is gone"),
+        pytest.param(drop("ops.ledger"), "do not balance|does not balance", id="a ledger line is gone"),
+        pytest.param(change("corpus.duplicates", keeper_id="0" * 32), "keeper that is not kept", id="keeper not kept"),
+        pytest.param(change("corpus.documents", text="shorter"), "bytes out", id="a text was cut"),
+        pytest.param(change("corpus.documents", url="no address"), "match_regex on url", id="url"),
+        pytest.param(change_all("corpus.documents", language=None), "not_be_null on language", id="all null"),
+        pytest.param(change("corpus.documents", text="bell\x08"), "be_between on controls", id="control"),
+        pytest.param(change_all("corpus.documents", text="\ufffd" * 18), "on undecodable", id="mojibake"),
+        pytest.param(change("corpus.rejects", reason="because"), "expect_column_values_to_be_in_set", id="reason"),
+        pytest.param(change_all("corpus.candidates", outcome="extract_timeout"), "on failed", id="extractor broken"),
+        pytest.param(change("corpus.duplicates", jaccard=1.5), "on jaccard", id="jaccard"),
+        pytest.param(
+            lambda inputs, new: new["corpus.documents"].append(new["corpus.documents"][0]),
+            "be_unique on doc_id",
+            id="twice",
+        ),
+        pytest.param(lambda inputs, new: new["corpus.documents"].clear(), "row_floor", id="empty"),
+    ],
+)
+def test_corruption_is_refused(tmp_path: Path, corrupt: Callable[[Rows, Rows], None], named: str) -> None:
+    inputs, new = clean()
+    corrupt(inputs, new)
+    with pytest.raises(AuditError, match=named):
+        judge(tmp_path, inputs, new)
+    kept = json.loads((tmp_path / "run" / "audit.json").read_text())
+    assert any(not row["success"] for row in kept), "the page must show what failed"
+
+
+class Nothing(StageConfig):
+    """No settings."""
+
+
+def test_refused_batch_leaves_the_lake_alone(lake: Lake) -> None:
+    def ingest(number: int, **values: Any) -> None:
+        run = Run(lake, "ingest", Nothing(), {"n": number, **{k: str(v) for k, v in values.items()}})
+        run.stage_rows("web.pages", [{**page(number), **values}], Mode.APPEND)
+        run.ledger.add("records", "in", 1)
+        run.ledger.add("records", "out", 1)
+        run.publish(gate(lake))
+
+    ingest(0)
+    before = (lake.releases(), lake.tables(), lake.table("web.pages").current_snapshot())
+    with pytest.raises(AuditError, match=r"web\.pages: expect_column_values_to_match_regex on url"):
+        ingest(1, url="no address")
+    with pytest.raises(AuditError, match=r"web\.pages: key_is_unique on page_id"):
+        ingest(0, url="http://again.example/")
+    assert (lake.releases(), lake.tables(), lake.table("web.pages").current_snapshot()) == before
+    ingest(1)
+    assert lake.rows("web.pages") == 2
+
+
+def test_ledger_that_lies_about_both_sides_is_refused(tmp_path: Path) -> None:
+    inputs, new = clean()
+    for row in new["ops.ledger"]:
+        if row["unit"] == "documents" and row["entry"] in ("in", "out"):
+            row["amount"] += 1  # balances in itself, and does not fit the data
+    with pytest.raises(LedgerError, match="ledger 6, data 5"):
+        judge(tmp_path, inputs, new)
