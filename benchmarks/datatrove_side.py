@@ -42,7 +42,7 @@ MINHASH = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)
 LOST = ("timeout", "broken_process", "clean_error")
 
 
-class RegexTokenizer(WordTokenizer):
+class RegexTokenizer(WordTokenizer):  # type: ignore[misc]  # datatrove ships no types
     """Words, punctuation marks and sentences by regular expressions."""
 
     _words = re.compile(r"\w+|[^\w\s]")

@@ -6,8 +6,8 @@ the words between tags every sixth or seventh becomes another word of the same p
 language stay. The pages come as a quarter and the rest, alike in their sizes, so that the time for all minus the
 time for the quarter is the time of three quarters of the same kind.
 
-Outputs: `FOLDER/quarter/*.warc.gz` (4 files) and `FOLDER/rest/*.warc.gz` (12 files), as many pages in each. The
-same number, seed and gold pages give the same pages; a set that is there already is used again.
+Outputs: `FOLDER/quarter/*.warc.gz` (2 files) and `FOLDER/rest/*.warc.gz` (6 files), as many pages in each and alike in
+size. The same number, seed and gold pages give the same pages; a set that is there already is used again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from millpond.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 1
-FILES = 16
+FILES = 8
 #: Of each eight pages in order of size these make the quarter: as far from the small end as from the large one.
 _QUARTER = (1, 6)
 _CHANGED = 0.15
@@ -56,6 +56,7 @@ class PageSet:
 
     folder: str
     pages: int
+    files: int
     gold: int
     """Real pages they are made from."""
     html_bytes: int
@@ -93,22 +94,24 @@ def make_pages(count: int, cache: Path, seed: int = SEED) -> PageSet:
     if count <= 0 or count % FILES:
         raise InputError(f"{count} pages do not divide into {FILES} files: take a multiple of {FILES}")
     gold = list(_gold_pages(gold_folder()))
-    digest = hashlib.sha256(json.dumps([(page.name, len(page.html)) for page in gold]).encode()).hexdigest()
-    folder = cache / f"{count}-{seed}-{digest[:12]}"
+    digest = hashlib.sha256(Path(__file__).read_bytes())  # made otherwise, or from other pages: another set
+    digest.update(json.dumps([(page.name, len(page.html)) for page in gold]).encode())
+    folder = cache / f"{count}-{seed}-{digest.hexdigest()[:12]}"
     described = folder / "pages.json"
     if described.exists():
         return PageSet(**json.loads(described.read_text()))
     unfinished = folder.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    quarter, rest = _divide(_chosen(gold, count), seed)
+    chosen = _chosen(gold, count)
     size = 0
-    for name, copies in (("quarter", quarter), ("rest", rest)):
+    for name, parts in (("quarter", FILES // 4), ("rest", FILES - FILES // 4)):
         (unfinished / name).mkdir(parents=True)
-        length = count // FILES
-        for number in range(len(copies) // length):
-            path = unfinished / name / f"{number:02d}.warc.gz"
-            size += _write(path, copies[number * length : (number + 1) * length], seed)
-    made = PageSet(str(folder), count, len(gold), size)
+        copies = [copy for place, copy in enumerate(chosen) if (place % 8 in _QUARTER) == (name == "quarter")]
+        for number in range(parts):
+            part = copies[number::parts]
+            random.Random(f"{seed}/{name}/{number}").shuffle(part)
+            size += _write(unfinished / name / f"{number}.warc.gz", part, seed)
+    made = PageSet(str(folder), count, FILES, len(gold), size)
     (unfinished / described.name).write_text(json.dumps(asdict(made)))
     unfinished.rename(folder)
     return made
@@ -144,17 +147,6 @@ def _chosen(gold: Sequence[GoldPage], count: int) -> list[tuple[GoldPage, int]]:
     total = len(gold) * rounds
     places = (place * total // count for place in range(count))
     return [(by_size[place // rounds], place % rounds) for place in places]
-
-
-def _divide(
-    chosen: Sequence[tuple[GoldPage, int]], seed: int
-) -> tuple[list[tuple[GoldPage, int]], list[tuple[GoldPage, int]]]:
-    quarter = [copy for place, copy in enumerate(chosen) if place % 8 in _QUARTER]
-    rest = [copy for place, copy in enumerate(chosen) if place % 8 not in _QUARTER]
-    chance = random.Random(seed)
-    chance.shuffle(quarter)
-    chance.shuffle(rest)
-    return quarter, rest
 
 
 def _write(path: Path, copies: Sequence[tuple[GoldPage, int]], seed: int) -> int:

@@ -29,6 +29,7 @@ from benchmarks import page
 from benchmarks.machine import describe
 from benchmarks.measure import BenchmarkError, measure
 from benchmarks.pages import ROOT, make_pages
+
 from millpond.errors import MillpondError
 
 WORKERS = 2
@@ -84,7 +85,7 @@ def main() -> None:
     """Measure, and write the results and the page."""
     names = [side.name for side in SIDES]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pages", type=int, default=PAGES, help="a multiple of 16 (default: %(default)s)")
+    parser.add_argument("--pages", type=int, default=PAGES, help="a multiple of 8 (default: %(default)s)")
     parser.add_argument("--sides", nargs="+", choices=names, default=names, metavar="SIDE", help=", ".join(names))
     options = parser.parse_args()
     try:

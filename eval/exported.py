@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from millpond.errors import InputError
 
@@ -29,6 +30,7 @@ def load_model(folder: str | Path, device: str = "cpu") -> PreTrainedModel:
         raise InputError(f"{path}: no exported model there (no config.json)")
     if not any(path.glob("*.safetensors")):
         raise InputError(f"{path}: no *.safetensors weights; other formats are not opened")
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # the caller shows its own
     try:
         opened: Any = AutoModelForCausalLM.from_pretrained(  # a pair, which its types do not say
             path,

@@ -35,6 +35,7 @@ def write_warc(path: Path, pages: Iterable[Page], date: str = "2024-05-01T00:00:
                 url,
                 "response",
                 payload=io.BytesIO(html),
+                length=len(html),  # else warcio buffers the page in a file it leaves open
                 http_headers=headers,
                 warc_headers_dict={"WARC-Date": date},
             )

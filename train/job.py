@@ -112,7 +112,7 @@ def _launch(config: Path, processes: int) -> None:
             if line.strip():
                 last.append(line.strip())
             if not is_silent():
-                console.print(line.rstrip(), highlight=False, markup=False)
+                console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
         code = process.wait()
     except BaseException:
         process.terminate()  # the trainer saves its state and ends

@@ -177,13 +177,9 @@ class TableWriter:
 
     def _fit(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         try:
-            fitted = batch.select(self.spec.schema.names).cast(self._schema)
+            return batch.select(self.spec.schema.names).cast(self._schema)
         except (KeyError, pa.ArrowInvalid, ValueError) as error:
             raise LakeError(f"{self.table}: batch does not fit the table: {error}") from error
-        for field, column in zip(self._schema, fitted.columns, strict=True):
-            if not field.nullable and column.null_count:
-                raise LakeError(f"{self.table}.{field.name}: {column.null_count} nulls in a required column")
-        return fitted
 
     def _flush(self) -> None:
         if not self._pending:

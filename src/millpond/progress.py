@@ -34,10 +34,10 @@ def is_silent() -> bool:
     return _quiet
 
 
-def silence() -> None:
-    """Show no progress from here on (`--output json`, `--quiet`)."""
+def silence(quiet: bool = True) -> None:
+    """Show no progress from here on (`--output json`), or show it again."""
     global _quiet
-    _quiet = True
+    _quiet = quiet
 
 
 class Bar:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def session(name: str, settings: Mapping[str, str] | None = None) -> SparkSessio
         MillpondError: no Java 17 or newer was found.
     """
     require("pyspark", "spark")
-    from pyspark import SparkConf
+    from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
     active = SparkSession.getActiveSession()
@@ -81,25 +82,55 @@ def session(name: str, settings: Mapping[str, str] | None = None) -> SparkSessio
         raise MillpondError(f"{ADVICE}; `millpond doctor` shows what is there")
     os.environ["JAVA_HOME"] = str(java[0])
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # under spark-submit the JVM runs already and knows its settings
+        SparkContext._ensure_initialized()
     launcher = SparkConf()
-    builder = SparkSession.builder.appName(name)
     defaults = {**_DEFAULTS, **(settings or {})}
     if not launcher.contains("spark.master"):
-        builder = builder.master("local[*]")
         warehouse = Path(os.environ.get("TMPDIR", "/tmp")) / f"millpond-warehouse-{os.getuid()}"
         quiet = f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}"
         defaults = {
             **_LOCAL,
+            "spark.master": "local[*]",
             "spark.driver.extraJavaOptions": quiet,
             "spark.sql.warehouse.dir": str(warehouse),
             **defaults,
         }
-    for key, value in defaults.items():
-        if not launcher.contains(key):
-            builder = builder.config(key, value)
+    chosen = {key: value for key, value in defaults.items() if not launcher.contains(key)}
+    if SparkContext._gateway is None:
+        _start_jvm(chosen)
+    builder = SparkSession.builder.appName(name)
+    for key, value in chosen.items():
+        builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def _start_jvm(settings: Mapping[str, str]) -> None:
+    """Start Spark's JVM so that what it writes to stderr comes through here."""
+    from pyspark import SparkConf, SparkContext
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.java_gateway import launch_gateway
+
+    reading, writing = os.pipe()
+    threading.Thread(target=_relay, args=(reading,), name="spark-stderr", daemon=True).start()
+    try:
+        conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
+        gateway = launch_gateway(conf, {"stderr": writing})  # type: ignore[no-untyped-call]
+    except PySparkRuntimeError as error:
+        raise MillpondError(f"Spark did not start with {os.environ['JAVA_HOME']}; it says why above") from error
+    finally:
+        os.close(writing)
+    SparkContext._ensure_initialized(gateway=gateway)
+
+
+def _relay(stderr: int) -> None:
+    """Pass on what the JVM writes, but for the line that it writes at every start."""
+    with open(stderr, errors="replace") as lines:
+        for line in lines:
+            if not line.startswith("WARNING: Using incubator modules:"):
+                sys.stderr.write(line)
 
 
 def read_files(spark: SparkSession, table: str, files: Iterable[str]) -> DataFrame:

@@ -52,11 +52,11 @@ def test_same_digest_for_any_partitions(
     articles_lake: Lake, articles: dict[str, str], spark: SparkSession, test_data: Path
 ) -> None:
     digests, partitions = set(), []
-    before = {
-        key: spark.conf.get(key) for key in ("spark.sql.files.maxPartitionBytes", "spark.sql.shuffle.partitions")
-    }
+    sizes = [Path(path).stat().st_size for path in articles_lake.files("web.pages")]
+    changed = ("spark.sql.files.maxPartitionBytes", "spark.sql.shuffle.partitions")
+    before = {key: spark.conf.get(key) for key in changed}
     try:
-        for shuffles, split_bytes in ((1, 1 << 30), (2, 200_000), (7, 1)):
+        for shuffles, split_bytes in ((1, 1 << 30), (2, sum(sizes) * 2 // 3), (7, max(sizes))):
             spark.conf.set("spark.sql.files.maxPartitionBytes", str(split_bytes))
             spark.conf.set("spark.sql.shuffle.partitions", str(shuffles))
             spark.conf.set("spark.sql.files.minPartitionNum", "1")
@@ -73,9 +73,8 @@ def test_same_digest_for_any_partitions(
     assert partitions[0] == 1 and partitions[-1] >= 5, partitions
     assert len(digests) == 1
 
-    names = {
-        row["doc_id"]: row["url"].rsplit("/", 1)[1] for row in articles_lake.read("corpus.candidates").to_pylist()
-    }
+    candidates = articles_lake.read("corpus.candidates").to_pylist()
+    names = {row["doc_id"]: row["url"].rsplit("/", 1)[1] for row in candidates}
     found = articles_lake.read("corpus.duplicates").to_pylist()
     near = {frozenset((names[row["doc_id"]], names[row["keeper_id"]])) for row in found if row["kind"] == "near"}
     truth = (test_data / "neardup" / "articles_1000.truth").read_text().splitlines()

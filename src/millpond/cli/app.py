@@ -6,7 +6,7 @@ What a command needs is imported when it runs: `--help` takes no Spark, no torch
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -22,7 +22,7 @@ STAGES, LOOKING, WHOLE = "Stages", "Looking", "The whole way"
 class _InOrder(typer.core.TyperGroup):
     """Lists commands in the order of a corpus's life."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order in which `--help` shows them."""
         return sorted(self.commands, key=lambda name: name != "ingest")
 
@@ -45,7 +45,7 @@ app = typer.Typer(
         "sql 'select reason, count(*) from corpus.rejects group by 1'",
     ),
 )
-ingest = typer.Typer(help="Bring pages into the lake: from WARC files, text tables or a site.", no_args_is_help=True)
+ingest = typer.Typer(help="Bring pages into the lake: WARC files, text tables, a site.", no_args_is_help=True)
 app.add_typer(ingest, name="ingest", rich_help_panel=STAGES)
 
 
@@ -66,7 +66,9 @@ def ingest_warc(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Read WARC files into web.pages; damage and refusals into web.rejects."""
-    _ingest_files(paths, lake, load_ingest(config, set), text=False)
+    from millpond.cli.ingesting import ingest_files
+
+    output.outcome(ingest_files(paths, lake, config, set or (), text=False))
 
 
 @ingest.command("text", epilog=_examples("ingest text books.parquet --set text.text_column=body"))
@@ -78,7 +80,9 @@ def ingest_text(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Read JSON Lines and Parquet files with a text column."""
-    _ingest_files(paths, lake, load_ingest(config, set), text=True)
+    from millpond.cli.ingesting import ingest_files
+
+    output.outcome(ingest_files(paths, lake, config, set or (), text=True))
 
 
 @ingest.command("site", epilog=_examples("ingest site https://example.org/ --set site.contact=me@example.org"))
@@ -90,12 +94,9 @@ def ingest_site(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Crawl one host politely: robots.txt obeyed, a delay between requests, bounded depth and pages."""
-    with needs("ingest"):
-        from millpond.ingest import job
-        from millpond.ingest.config import IngestConfig
+    from millpond.cli import ingesting
 
-    settings = load(IngestConfig, config, "ingest", set or ())
-    output.outcome(job.ingest_site(open_lake(lake, create=True), url, settings))
+    output.outcome(ingesting.ingest_site(url, lake, config, set or ()))
 
 
 @app.command(rich_help_panel=STAGES, epilog=_examples("curate --set rules.preset=fineweb --set dedup.threshold=0.8"))
@@ -139,7 +140,7 @@ def train(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Train a language model on the shards; a run that was stopped goes on."""
-    with needs("train"):
+    with needs("train", "torch", "transformers"):
         from millpond.train.job import train_on_lake
 
     settings = read_section(config, "train", set or ())
@@ -166,9 +167,7 @@ def evaluate(
 @app.command(rich_help_panel=LOOKING, epilog=_examples("report --to report.html"))
 def report(
     lake: options.Lake = None,
-    to: Annotated[
-        Path | None, typer.Option(help="File to write.", show_default="report.html in the lake")
-    ] = None,
+    to: Annotated[Path | None, typer.Option(help="File to write.", show_default="report.html in the lake")] = None,
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Write one self-contained HTML page about corpus, training and evaluation."""

@@ -1,4 +1,4 @@
-"""`millpond sql`: one query, a prompt, or a DuckDB file to take elsewhere."""
+"""`millpond sql`: one query, a prompt, what is piped in, or a DuckDB file to take elsewhere."""
 
 from __future__ import annotations
 
@@ -7,49 +7,113 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from millpond.cli import output
+import duckdb
+import typer
+
+from millpond.cli import looking, output
 from millpond.errors import MillpondError
 from millpond.eval import sql
-from millpond.eval.sql import Result, connect, write_database
 from millpond.lake import Lake
 
 PROMPT, MORE = "millpond> ", "     ...> "
+HISTORY = Path.home() / ".millpond_history"
+HELP = "End a query with ;   \\d lists the tables, \\d TABLE its columns, \\q or Ctrl-D ends."
+
+#: Rows shown to people; JSON has all of them.
+ROWS = 1000
 
 
 def run(lake: Lake, query: str | None, save: Path | None) -> None:
-    """Answer `query`, write the views to `save`, or ask for queries until the input ends."""
+    """Answer `query`, write the views to `save`, or answer queries until the input ends.
+
+    Raises:
+        Exit: a query that was piped in failed; those after it were answered.
+    """
     if save is not None:
-        write_database(lake, save)
-        output.line(f"{save}: open it with duckdb, DBeaver or harlequin")
+        output.file("database", sql.write_database(lake, save))
+        output.note("open it with duckdb, DBeaver or a notebook")
         return
-    connection = connect(lake)
+    connection = sql.connect(lake)
     if query is not None:
-        _show(sql.run(connection, query))
-        return
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  line editing and history at the prompt
-    output.line("End a query with ; and the prompt with Ctrl-D. `show all tables;` lists the tables.")
-    for statement in _statements():
-        try:
-            _show(sql.run(connection, statement))
-        except MillpondError as error:
-            output.fail(error)
+        _answer(connection, query)
+    elif sys.stdin.isatty():
+        _prompt(lake, connection)
+    else:
+        answered = [_attempt(lake, connection, statement) for statement in _statements()]
+        raise typer.Exit(0 if all(answered) else 1)
+
+
+def _prompt(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+    with _history():
+        output.note(HELP)
+        for statement in _statements():
+            if statement == "\\q":
+                return
+            try:
+                _attempt(lake, connection, statement)
+            except KeyboardInterrupt:
+                output.note("interrupted")
+        output.line("")
 
 
 def _statements() -> Iterator[str]:
-    """Statements typed at the prompt or piped in, each ended by a semicolon or the end of input."""
-    lines: list[str] = []
+    """Statements typed or piped in, each ended by a semicolon or the end of input; a \\ command is a line."""
+    typed = ""
     while True:
         try:
-            lines.append(input(MORE if lines else PROMPT) if sys.stdin.isatty() else input())
+            typed += input(MORE if typed else PROMPT) if sys.stdin.isatty() else input()
+        except KeyboardInterrupt:  # forget what was typed so far
+            output.line("")
+            typed = ""
+            continue
         except EOFError:
-            if any(line.strip() for line in lines):
-                yield "\n".join(lines)
+            if typed.strip():
+                yield typed
             return
-        if lines[-1].rstrip().endswith(";"):
-            yield "\n".join(lines)
-            lines = []
+        if typed.rstrip().endswith(";") or typed.startswith("\\"):
+            yield typed.strip()
+            typed = ""
+        else:
+            typed = typed.strip() and typed + "\n"
 
 
-def _show(result: Result) -> None:
-    output.table(result.columns, result.rows)
+def _attempt(lake: Lake, connection: duckdb.DuckDBPyConnection, statement: str) -> bool:
+    """Answer a statement or say what is wrong with it; whether it was answered."""
+    try:
+        command, _, table = statement.rstrip("; ").partition(" ")
+        if command == "\\d":
+            _answer(
+                connection, f"select column_name, column_type from (describe {table})"
+            ) if table else looking.tables(lake)
+        elif command.startswith("\\"):
+            output.note(HELP)
+        else:
+            _answer(connection, statement)
+    except MillpondError as error:
+        output.fail(error)
+        return False
+    return True
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    result = sql.run(connection, query, max_rows=None if output.is_json() else ROWS)
+    output.answer(result.columns, result.rows)
+    if result.truncated:
+        output.note(f"the first {ROWS:,} rows; --output json gives all")
+
+
+@contextlib.contextmanager
+def _history() -> Iterator[None]:
+    """Line editing at the prompt, with what was typed before."""
+    try:
+        import readline
+    except ImportError:  # a Python built without it
+        yield
+        return
+    with contextlib.suppress(OSError):  # there is none yet, or no home to keep it in
+        readline.read_history_file(HISTORY)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            readline.write_history_file(HISTORY)

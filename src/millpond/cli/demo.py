@@ -6,17 +6,34 @@ tokenized, trained on and evaluated. Nothing is downloaded. Settings stand in `d
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from millpond.cli import output
 from millpond.cli.demo_site import render_pages, serve
+from millpond.cli.options import needs
 from millpond.cli.reporting import make_report
 from millpond.config import read_settings
+from millpond.eval import sql
 from millpond.lake import Lake
 from millpond.progress import bar
 from millpond.publish import Outcome
+
+with needs("all", "torch", "transformers"):
+    from millpond.curate.config import CurateConfig
+    from millpond.curate.job import curate
+    from millpond.eval.config import EvalConfig
+    from millpond.eval.job import evaluate_on_lake
+    from millpond.ingest import job as ingest
+    from millpond.ingest.config import IngestConfig
+    from millpond.tokenize.config import TokenizeConfig
+    from millpond.tokenize.job import tokenize
+    from millpond.train.job import train_on_lake
 
 SETTINGS = Path(__file__).with_name("demo.toml")
 NOTES = (
@@ -26,9 +43,29 @@ NOTES = (
 QUERIES = (
     "select reason, count(*) from corpus.rejects group by 1 order by 2 desc",
     "select stage, unit, entry, reason, amount from ops.ledger",
-    "select t.shard, t.sample, t.row, d.url, d.source_file, d.source_offset "
-    "from tokens.documents t join corpus.documents d using (doc_id) limit 5",
+    "select distinct shard, sample, url from tokens.documents join corpus.documents using (doc_id) limit 5",
 )
+
+#: What came of it, as (name, number) rows in this order.
+SUMMARY = """
+    select name, value from (
+        select 1 as place, 'pages crawled' as name, count(*)::double as value from web.pages
+        union all select 2, 'dropped: ' || reason, count(*) from corpus.rejects group by reason
+        union all select 3, 'duplicates: ' || kind, count(*) from corpus.duplicates group by kind
+        union all select 4, 'documents kept', count(*) from corpus.documents
+        union all select 5, 'tokens', sum(tokens) from tokens.shards
+        union all select 6, 'shards', count(*) from tokens.shards
+        union all select 7, 'parameters of the model', parameters from train.runs
+        union all select 8, 'validation loss, step ' || step, round(value, 3) from eval.results
+            where task = 'validation' and metric = 'loss'
+        union all select 9, 'bits per byte, step ' || step, round(value, 3) from eval.results
+            where task = 'validation' and metric = 'bits_per_byte'
+        union all select 10, 'bits per byte of byte trigrams', round(value, 3) from eval.results
+            where task = 'trigram' and metric = 'bits_per_byte'
+        union all select 11, 'audits passed', count(*) filter (success) from ops.audits
+        union all select 12, 'audits failed', count(*) filter (not success) from ops.audits
+    ) order by place, if(place in (8, 9), 0, -value), name
+"""
 
 
 def run_demo(folder: Path) -> None:
@@ -41,15 +78,7 @@ def run_demo(folder: Path) -> None:
     _show(lake, report)
 
 
-def _stages(lake: Lake) -> Any:
-    from millpond.curate.config import CurateConfig
-    from millpond.curate.job import curate
-    from millpond.eval.config import EvalConfig
-    from millpond.eval.job import evaluate_on_lake
-    from millpond.tokenize.config import TokenizeConfig
-    from millpond.tokenize.job import tokenize
-    from millpond.train.job import train_on_lake
-
+def _stages(lake: Lake) -> Iterator[Outcome]:
     settings = read_settings(SETTINGS)
     yield _crawl(lake, settings["ingest"])
     yield curate(lake, CurateConfig.from_mapping(settings["curate"], f"{SETTINGS} [curate]"))
@@ -59,53 +88,30 @@ def _stages(lake: Lake) -> Any:
 
 
 def _crawl(lake: Lake, settings: dict[str, Any]) -> Outcome:
-    from millpond.ingest import job
-    from millpond.ingest.config import IngestConfig
-
     with tempfile.TemporaryDirectory(prefix="millpond-demo-") as pages:
         with bar("render") as shown:
             render_pages(Path(pages), shown.update)
         with serve(Path(pages)) as address:
-            return job.ingest_site(lake, address, IngestConfig.from_mapping(settings, f"{SETTINGS} [ingest]"))
+            return ingest.ingest_site(lake, address, IngestConfig.from_mapping(settings, f"{SETTINGS} [ingest]"))
 
 
 def _show(lake: Lake, report: Path) -> None:
-    from millpond.eval import sql
-
     connection = sql.connect(lake)
-
-    def ask(query: str) -> list[tuple[Any, ...]]:
-        return sql.run(connection, query).rows
-
-    rows: list[tuple[str, Any]] = []
-    rows += [("pages in", n) for (n,) in ask("select count(*) from web.pages")]
-    rows += [("documents kept", n) for (n,) in ask("select count(*) from corpus.documents")]
-    rows += [
-        (f"dropped: {reason}", n)
-        for reason, n in ask("select reason, count(*) from corpus.rejects group by 1 order by 2 desc, 1")
-    ]
-    rows += [
-        (f"duplicates: {kind}", n)
-        for kind, n in ask("select kind, count(*) from corpus.duplicates group by 1 order by 1")
-    ]
-    [(tokens, shards)] = ask("select sum(tokens), count(*) from tokens.shards")
-    rows += [("tokens", int(tokens)), ("shards", shards)]
-    for metric, label in (("loss", "validation loss"), ("bits_per_byte", "bits per byte")):
-        found = ask(
-            f"select step, value from eval.results where task = 'validation' and metric = '{metric}' order by step"
-        )
-        rows += [(f"{label}, {'trained' if step else 'untrained'}", round(value, 4)) for step, value in found]
-    rows += [
-        ("bits per byte, byte trigrams", round(value, 4))
-        for (value,) in ask("select value from eval.results where task = 'trigram' and metric = 'bits_per_byte'")
-    ]
-    [(passed, audits)] = ask("select count(*) filter (success), count(*) from ops.audits")
-    rows += [("audits passed", f"{passed} of {audits}")]
-    [(prompt, text), *_] = ask("select sample, output from eval.samples where metric = 'text'")
+    summary = [(name, int(n) if n == int(n) else n) for name, n in sql.run(connection, SUMMARY).rows]
+    [(prompt, text), *_] = sql.run(connection, "select sample, output from eval.samples where metric = 'text'").rows
+    written = " ".join((prompt + text).split())
     if output.is_json():
-        output.value({**dict(rows), "sample": prompt + text, "report": str(report), "queries": list(QUERIES)})
+        queries = list(QUERIES)
+        output.value({**dict(summary), "sample": written, "report": report, "lake": lake.uri, "queries": queries})
         return
-    output.table(("what", "value"), rows, title="Millpond demo")
-    output.line(f"\nThe model writes: {prompt}{text}\n\nReport: {report}\n\nAsk the lake:")
+    output.line("")
+    output.table(("Millpond demo", ""), summary)
+    output.line(f"\nThe model writes: {written}\n\nReport: {report}\n\nAsk the lake:")
+    output.line(f"  export MILLPOND_LAKE={shlex.quote(lake.uri)}")
     for query in QUERIES:
-        output.line(f'  millpond sql --lake "{lake.uri}" "{query}"')
+        output.line(f'  {_program()} sql "{query}"')
+
+
+def _program() -> str:
+    """How this Millpond is called from here."""
+    return "millpond" if shutil.which("millpond") else f"{shlex.quote(sys.executable)} -m millpond"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,15 +39,18 @@ def open_lake(uri: str | None, *, create: bool = False) -> lake.Lake:
 
 
 @contextmanager
-def needs(extra: str) -> Iterator[None]:
-    """A block of imports that an extra of Millpond brings.
+def needs(extra: str, *packages: str) -> Iterator[None]:
+    """A block of imports that an extra of Millpond brings, and packages that only child processes import.
 
     Raises:
         MissingExtraError: one of them is not installed.
     """
+    missing = next((name for name in packages if find_spec(name) is None), None)
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "millpond":
             raise
-        raise MissingExtraError(f"{error.name} is not installed: run `pip install 'millpond[{extra}]'`") from error
+        missing = error.name
+    if missing:
+        raise MissingExtraError(f"{missing} is not installed: run `pip install 'millpond[{extra}]'`")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -63,6 +64,11 @@ def line(text: str) -> None:
     """One line for people; nothing with `--output json`."""
     if not is_json():
         _console().print(text, highlight=False, markup=False)
+
+
+def file(what: str, path: Path) -> None:
+    """Say which file was written."""
+    value({what: str(path)}) if is_json() else line(str(path))
 
 
 def note(text: str) -> None:

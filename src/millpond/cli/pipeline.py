@@ -13,20 +13,39 @@ already published says so and is passed over, so running the same file again cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from millpond.cli import output
-from millpond.cli.reporting import make_report
+from millpond.cli.options import needs, open_lake
 from millpond.config import StageConfig, apply_overrides, read_settings
 from millpond.errors import ConfigError
 from millpond.lake import Lake
 from millpond.publish import Outcome
 
 SECTIONS = ("run", "ingest", "curate", "tokenize", "train", "eval")
+
+_BALANCE = """
+    select
+        stage,
+        release,
+        unit,
+        sum(amount) filter (entry = 'in') as "in",
+        sum(amount) filter (entry = 'out') as "out",
+        coalesce(
+            string_agg(reason || ' ' || amount, ', ' order by amount desc, reason) filter (reason is not null), ''
+        ) as "the rest",
+        round(epoch(any_value(released_at) - any_value(started_at)), 1) as seconds
+    from ops.ledger
+    join (select run_id, started_at from ops.runs) using (run_id)
+    join (select run_id, release, released_at from ops.releases) using (run_id)
+    where unit <> 'bytes' and list_contains($runs, run_id)
+    group by stage, release, unit
+    order by release, unit
+"""
 
 
 class RunConfig(StageConfig):
@@ -57,13 +76,17 @@ def run_file(path: Path, lake_uri: str | None, overrides: Iterable[str]) -> None
     settings = apply_overrides(read_settings(path), overrides)
     if unknown := sorted(settings.keys() - set(SECTIONS)):
         raise ConfigError(f"{path}: unknown section [{unknown[0]}] (known: {', '.join(SECTIONS)})")
+    if flat := sorted(name for name, section in settings.items() if not isinstance(section, dict)):
+        raise ConfigError(f"{path}: [{flat[0]}] must be a table")
     plan = RunConfig.from_mapping(settings.get("run", {}), f"{path} [run]")
     if stray := sorted(set(plan.stages) - set(SECTIONS[1:])):
         raise ConfigError(f"{path} [run]: unknown stage {stray[0]!r} (known: {', '.join(SECTIONS[1:])})")
     if "ingest" in plan.stages and not (plan.warc or plan.text or plan.site):
         raise ConfigError(f"{path} [run]: says nothing to ingest; give warc, text or site")
     steps = list(_steps(plan, settings, str(path)))
-    lake = Lake.open(lake_uri or plan.lake)
+    if plan.report:
+        from millpond.cli.reporting import make_report
+    lake = open_lake(lake_uri or plan.lake, create="ingest" in plan.stages)
     done = []
     for step in steps:
         done.append(step(lake))
@@ -71,9 +94,19 @@ def run_file(path: Path, lake_uri: str | None, overrides: Iterable[str]) -> None
             output.outcome(done[-1])
     report = make_report(lake, None) if plan.report else None
     if output.is_json():
-        output.value({"stages": [vars(outcome) for outcome in done], "report": str(report) if report else None})
-    elif report:
-        output.line(f"report: {report}")
+        output.value({"stages": [vars(outcome) for outcome in done], "report": report})
+        return
+    _show(lake, [outcome.run_id for outcome in done])
+    if report:
+        output.line(f"\nreport: {report}")
+
+
+def _show(lake: Lake, runs: Sequence[str]) -> None:
+    """Show what these runs took in and what became of it, from the ledger."""
+    from millpond.eval import sql
+
+    result = sql.run(sql.connect(lake), _BALANCE, {"runs": list(runs)})
+    output.table(result.columns, result.rows)
 
 
 def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator[Callable[[Lake], Outcome]]:
@@ -83,34 +116,40 @@ def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator
         return dict(settings.get(name, {}))
 
     if "ingest" in plan.stages:
-        from millpond.ingest import job as ingest
-        from millpond.ingest.config import IngestConfig
+        with needs("ingest"):
+            from millpond.ingest import job as ingest
+            from millpond.ingest.config import IngestConfig
+            from millpond.ingest.files import expand_paths
 
         how = IngestConfig.from_mapping(section("ingest"), f"{where} [ingest]")
-        if files := (*plan.warc, *plan.text):
+        if files := expand_paths((*plan.warc, *plan.text)):
             yield lambda lake: ingest.ingest_files(lake, files, how)
         if (site := plan.site) is not None:
             yield lambda lake: ingest.ingest_site(lake, site, how)
     if "curate" in plan.stages:
-        from millpond.curate.config import CurateConfig
-        from millpond.curate.job import curate
+        with needs("curate"):
+            from millpond.curate.config import CurateConfig
+            from millpond.curate.job import curate
 
         rules = CurateConfig.from_mapping(section("curate"), f"{where} [curate]")
         yield lambda lake: curate(lake, rules)
     if "tokenize" in plan.stages:
-        from millpond.tokenize.config import TokenizeConfig
-        from millpond.tokenize.job import tokenize
+        with needs("tokenize"):
+            from millpond.tokenize.config import TokenizeConfig
+            from millpond.tokenize.job import tokenize
 
         packing = TokenizeConfig.from_mapping(section("tokenize"), f"{where} [tokenize]")
         yield lambda lake: tokenize(lake, packing)
     if "train" in plan.stages:
-        from millpond.train.job import check_settings, train_on_lake
+        with needs("train", "torch", "transformers"):
+            from millpond.train.job import check_settings, train_on_lake
 
         check_settings(section("train"), f"{where} [train]")
         yield lambda lake: train_on_lake(lake, section("train"), plan.processes)
     if "eval" in plan.stages:
-        from millpond.eval.config import EvalConfig
-        from millpond.eval.job import evaluate_on_lake
+        with needs("eval"):
+            from millpond.eval.config import EvalConfig
+            from millpond.eval.job import evaluate_on_lake
 
         measures = EvalConfig.from_mapping(section("eval"), f"{where} [eval]")
         yield lambda lake: evaluate_on_lake(lake, measures)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from millpond.cli.options import needs
 from millpond.errors import LakeError
 from millpond.lake import Lake
+
+with needs("eval"):
+    from millpond.eval.report import build_report, write_report
+    from millpond.eval.sql import connect, run
+with needs("curate"):
+    from millpond.curate.rules import PRESETS, sql_case
 
 #: The preset every corpus is measured against in its report, whatever rules it was made with.
 YARDSTICK = "fineweb"
@@ -17,10 +24,6 @@ def make_report(lake: Lake, to: Path | None, title: str = "Millpond report", not
     Raises:
         LakeError: nothing has been published yet.
     """
-    from millpond.curate.rules import PRESETS, sql_case
-    from millpond.eval.report import build_report, write_report
-    from millpond.eval.sql import connect, run
-
     if lake.release() is None:
         raise LakeError(f"{lake.uri}: nothing has been published yet; `millpond ingest` comes first")
     path = to or lake.root / "report.html"

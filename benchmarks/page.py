@@ -1,0 +1,225 @@
+"""Writes `docs/benchmarks.md` from the results of a run.
+
+python -m benchmarks.page      # again from .bench/results.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.pages import ROOT
+
+from millpond.errors import InputError, MillpondError
+
+#: The largest share of a curation run that its audits may take.
+AUDIT_BUDGET = 0.15
+SHIPPED, CHEAP = "datatrove", "datatrove-regex"
+Results = Mapping[str, Any]
+
+_INTRODUCTION = """\
+# Benchmarks
+
+Written by `{command}` on {date} at commit {commit}; `make bench` writes it anew.
+The same numbers as JSON: `.bench/results.json`.
+
+Machine: {processor}, {cores_used} of {cores} cores used, {memory_gib} GiB, {system}, Python {python}, Java {java}.
+Millpond: {millpond}. datatrove's side: {datatrove}.
+
+## WARC files to filtered, deduplicated documents
+
+Both sides read the same WARC files, extract the main text, identify the language, apply the rules of Gopher
+(repetition and quality), C4 (without terminal punctuation) and FineWeb, remove near duplicates (MinHash, 14 × 8
+values over 5-grams of words) and write what is left. Millpond's time includes what it does besides: every page and
+every candidate with all its signals and its reason becomes a row, every count goes into the ledger, both releases
+are audited and published.
+
+A rate is a slope: the seconds for {pages:,} pages minus the seconds for {quarter:,} of them, over the {rest:,} pages
+between, so that starting up drops out. Each run is one fresh process with two workers, pinned to the same two cores.
+"""
+
+_METHOD = """\
+**Pages.** {pages:,} copies of {gold:,} real pages ({megabytes:,.0f} MB of HTML in {files} WARC files), each copy with
+about 15 % of its words replaced by other words of the same page, so that deduplication has next to nothing
+to remove. The quarter has the same spread of page sizes as the rest.
+
+**datatrove** {version} runs FineWeb's pipeline, steps and settings as in its `examples/fineweb.py`, on its local
+executor with two workers, in an environment of its own (`benchmarks/peers/datatrove.txt`). That has trafilatura
+{trafilatura}, the newest it accepts. What differs from the example:
+
+- The language model is lid.176.ftz, the one Millpond uses, in place of lid.176.bin, which its filter would download.
+  The filter is datatrove's own.
+- No URL filter and no writers for excluded documents, which the example has: less work for datatrove. Millpond
+  has no URL filter and does keep what it excludes.
+- xxHash, its default, where the example chooses SHA-1: less work for datatrove.
+- It gives a page one second to be extracted, as shipped, and drops it then.{lost}
+- "With a cheap word splitter": spaCy's English splitter replaced in every step, through the parameter datatrove has
+  for it, by one regular expression.
+
+Documents kept are shown as a check that both did the same work, not as a result; they differ because
+extractor versions, word splitters and the treatment of broken pages differ.
+
+**Memory** is the largest sum of proportional set sizes over a side's processes, sampled each second.
+"""
+
+
+def main() -> None:
+    """Write the page again from the last results."""
+    try:
+        write(read(ROOT / ".bench" / "results.json"), ROOT / "docs" / "benchmarks.md")
+    except MillpondError as error:
+        sys.stderr.write(f"page: {error}\n")
+        sys.exit(error.exit_code)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The results of the last run.
+
+    Raises:
+        InputError: there are none.
+    """
+    try:
+        results: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no results yet; run `make bench`") from None
+    return results
+
+
+def write(results: Results, path: Path) -> None:
+    """Write the page."""
+    pages, versions = results["pages"], results["versions"]
+    introduction = _INTRODUCTION.format(
+        command=results["command"],
+        date=results["date"],
+        commit=results["commit"],
+        python=versions["python"],
+        java=versions["java"],
+        millpond=_listed(versions["millpond"]),
+        datatrove=_listed(versions["datatrove"]),
+        pages=pages["pages"],
+        quarter=pages["quarter"],
+        rest=pages["pages"] - pages["quarter"],
+        **results["machine"],
+    )
+    method = _METHOD.format(
+        gold=pages["gold"],
+        pages=pages["pages"],
+        megabytes=pages["html_bytes"] / 1e6,
+        version=versions["datatrove"]["datatrove"],
+        trafilatura=versions["datatrove"]["trafilatura"],
+        files=pages["files"],
+        lost=_lost(results),
+    )
+    parts = [introduction, comparison(results), method, _profile(results), _audits(results)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(part for part in parts if part))
+
+
+def comparison(results: Results) -> str:
+    """The table of all sides."""
+    pages = results["pages"]
+    columns = (
+        "",
+        f"{pages['quarter']:,} pages, s",
+        f"{pages['pages']:,} pages, s",
+        "pages/s",
+        "× datatrove as shipped",
+        "× with cheap words",
+        "kept",
+        "peak memory, GiB",
+    )
+    rows = [
+        (
+            side["label"],
+            f"{side['quarter']['seconds']:.1f}",
+            f"{side['all']['seconds']:.1f}",
+            _number(rate(results, side["name"])),
+            _number(ratio(results, side["name"], SHIPPED)),
+            _number(ratio(results, side["name"], CHEAP)),
+            f"{side['quarter']['kept']:,} / {side['all']['kept']:,}",
+            f"{side['all']['peak_bytes'] / 2**30:.1f}",
+        )
+        for side in results["sides"]
+    ]
+    return table(columns, rows)
+
+
+def rate(results: Results, name: str) -> float | None:
+    """Pages a second of one side, as a slope; None where it was not measured or noise outweighs it."""
+    side = next((side for side in results["sides"] if side["name"] == name), None)
+    if side is None:
+        return None
+    seconds: float = side["all"]["seconds"] - side["quarter"]["seconds"]
+    pages: int = results["pages"]["pages"] - results["pages"]["quarter"]
+    return pages / seconds if seconds > 0 else None
+
+
+def ratio(results: Results, name: str, to: str) -> float | None:
+    """How many times as fast one side is as another."""
+    own, other = rate(results, name), rate(results, to)
+    return own / other if own and other else None
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, its first column to the left and the others to the right."""
+    lines = [columns, ["---", *("---:" for _ in columns[1:])], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _profile(results: Results) -> str:
+    """Seconds of each part of each side."""
+    between = results["pages"]["pages"] - results["pages"]["quarter"]
+    text = ["## Where the time goes\n\nParts named `stage: part` lie inside their stage, and `gate` inside `audit`.\n"]
+    for side in results["sides"]:
+        rows = []
+        for part, seconds in side["all"]["parts"].items():
+            quarter = side["quarter"]["parts"].get(part, 0.0)
+            each = (seconds - quarter) / between * 1000
+            rows.append((part, f"{quarter:.1f}", f"{seconds:.1f}", f"{each:.2f}"))
+        columns = (side["label"], "quarter, s", "all, s", "ms a page, as a slope")
+        text.append(table(columns, rows))
+    return "\n".join(text)
+
+
+def _audits(results: Results) -> str:
+    """The share of its audits in each curation run."""
+    rows = [
+        (
+            f"{side['label']}, {results['pages'][key]:,} pages",
+            f"{side[part]['parts']['curate: gate']:.1f}",
+            f"{side[part]['parts']['curate']:.1f}",
+            f"{side[part]['parts']['curate: gate'] / side[part]['parts']['curate']:.1%}",
+        )
+        for side in results["sides"]
+        if "curate: gate" in side["all"]["parts"]
+        for part, key in (("quarter", "quarter"), ("all", "pages"))
+    ]
+    if not rows:
+        return ""
+    text = (
+        "## Audits\n\nHow much of a curation run its audits take: expectations, unique keys and\n"
+        f"the ledger counted again, over all four tables. The budget is {AUDIT_BUDGET * 100:.0f} % of a run over all the pages.\n"
+    )
+    return "\n".join((text, table(("", "audits, s", "curation, s", "share"), rows)))
+
+
+def _lost(results: Results) -> str:
+    side = next((side for side in results["sides"] if side["name"] == SHIPPED), None)
+    if side is None:
+        return ""
+    return f" Of all pages it lost {side['all']['lost_in_extraction']:,} that way or by an error."
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {release}" for name, release in versions.items())
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Ingest for spark-submit, with faults inside its tasks: `spark-submit faulty_ingest.py --lake LAKE WARC…`.
+
+A task that has handed over all its rows, and not yet its manifest, passes two points: `task`, and in a first attempt
+`first-attempt`. Armed in one worker's environment `task:pause` makes that host the slow one; armed everywhere
+`first-attempt:kill-self` fails every task once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+from pyspark import TaskContext
+
+from millpond import faults
+from millpond.ingest import job
+
+
+def split_then_fail(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """The job's own split, then the points."""
+    yield from job.split_kinds(batches)
+    faults.point("task")
+    context = TaskContext.get()
+    if context is not None and context.attemptNumber() == 0:
+        faults.point("first-attempt")
+
+
+if __name__ == "__main__":
+    job.split_kinds = split_then_fail
+    job.main()

@@ -1,0 +1,233 @@
+"""The jobs under spark-submit: on a real cluster of two workers, with a host that hangs, with tasks that die.
+
+Whatever runs them, the tables are those of a run in this process. Where a task ran and how it ended is read from
+Spark's event log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archives import gold_pages, write_warc
+from cluster import HOSTS, Cluster, cluster
+from pyspark.sql import SparkSession
+
+from millpond.config import load
+from millpond.curate.config import CurateConfig
+from millpond.curate.job import curate
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.job import ingest_files
+from millpond.lake import Lake
+from millpond.tokenize.config import TokenizeConfig
+from millpond.tokenize.job import tokenize
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux answers on all of 127.0.0.0/8")
+
+ROOT = Path(__file__).resolve().parent.parent
+FAULTY = Path(__file__).with_name("faulty_ingest.py")
+CORPUS = ("corpus.candidates", "corpus.documents", "corpus.rejects", "corpus.duplicates")
+SETTINGS = """
+[curate.extract]
+extractor = "resiliparse"
+[tokenize]
+vocab_size = 512
+context_length = 64
+buckets = 2
+fractions = [0.7, 0.2, 0.1]
+"""
+SPARK = {
+    "spark.cores.max": "2",
+    "spark.scheduler.minRegisteredResourcesRatio": "1",  # start once both workers are there
+    "spark.eventLog.enabled": "true",
+    "spark.eventLog.compress": "false",
+    "spark.eventLog.rolling.enabled": "false",
+    "spark.ui.enabled": "false",
+}
+SPECULATION = {
+    "spark.speculation": "true",
+    "spark.speculation.quantile": "0.5",  # of two tasks, one
+    "spark.speculation.multiplier": "1.5",
+}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One finished attempt of a task."""
+
+    stage: int
+    task: int
+    number: int
+    host: str
+    speculative: bool
+    end: str
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the jobs of these tests are submitted from, and what they read."""
+
+    folder: Path
+    config: Path
+    archives: list[str]
+    environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "PYSPARK_PYTHON": sys.executable})
+
+    def submit(
+        self,
+        master: str,
+        job: Path,
+        lake: Lake,
+        inputs: Sequence[str] = (),
+        *,
+        options: Sequence[str] = (),
+        settings: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> list[Attempt]:
+        """Run a job that must publish something; returns the attempts of all its tasks."""
+        events = self.folder / f"{lake.root.name}-{job.parent.name}-events"
+        events.mkdir()
+        settings = {**SPARK, "spark.eventLog.dir": events.as_uri(), **(settings or {})}
+        conf = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
+        spark_submit = [str(Path(sys.executable).with_name("spark-submit")), "--master", master, *conf, *options]
+        arguments = [str(job), "--config", str(self.config), "--lake", lake.uri, *inputs]
+        done = subprocess.run(
+            [*spark_submit, *arguments],
+            env={**self.environment, **(environment or {})},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr[-5000:]
+        assert not json.loads(done.stdout.splitlines()[-1])["unchanged"]
+        [log] = events.iterdir()
+        return [attempt for line in log.read_text().splitlines() for attempt in _attempts(json.loads(line))]
+
+
+def _attempts(event: dict[str, Any]) -> Iterator[Attempt]:
+    if event["Event"] == "SparkListenerTaskEnd":
+        task, end = event["Task Info"], event["Task End Reason"]["Reason"]
+        yield Attempt(event["Stage ID"], task["Index"], task["Attempt"], task["Host"], task["Speculative"], end)
+
+
+def hosts(attempts: Sequence[Attempt]) -> set[str]:
+    """Where attempts were successful."""
+    return {attempt.host for attempt in attempts if attempt.end == "Success"}
+
+
+def shards(lake: Lake) -> list[dict[str, Any]]:
+    """The rows of `tokens.shards`, but for where they lie and which snapshot they were made from."""
+    rows = lake.read("tokens.shards").drop_columns(["path", "corpus_snapshot"]).to_pylist()
+    return sorted(rows, key=lambda row: str(row["shard"]))
+
+
+@pytest.fixture(scope="module")
+def desk(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    folder = tmp_path_factory.mktemp("submitted from here")
+    pages = list(gold_pages(test_data / "html_gold" / "scrapinghub_aeb"))[:30]
+    archives = [str(write_warc(folder / f"{n}.warc.gz", pages[n::2])) for n in range(2)]
+    config = folder / "run.toml"
+    config.write_text(SETTINGS)
+    return Desk(folder, config, archives)
+
+
+@pytest.fixture(scope="module")
+def local(spark: SparkSession, desk: Desk) -> Lake:
+    """What the three stages make in this process."""
+    lake = Lake.open(str(desk.folder / "local"))
+    ingest_files(lake, desk.archives, load(IngestConfig, desk.config, "ingest"))
+    curate(lake, load(CurateConfig, desk.config, "curate"))
+    tokenize(lake, load(TokenizeConfig, desk.config, "tokenize"))
+    return lake
+
+
+@pytest.fixture(scope="module")
+def running(desk: Desk) -> Iterator[Cluster]:
+    """A cluster; a task of `faulty_ingest.py` hangs on its second worker."""
+    hang = {
+        "MILLPOND_FAULT": "task:pause",
+        "MILLPOND_FAULT_LOG": str(desk.folder / "hung"),
+        "MILLPOND_FAULT_GO": str(desk.folder / "never"),
+    }
+    with cluster(desk.folder / "cluster", {HOSTS[1]: hang}) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with everything but Millpond."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=False)
+    [packages] = folder.glob("lib/python*/site-packages")
+    (packages / "borrowed.pth").write_text(f"{Path(pytest.__file__).parent.parent}\n")
+    python = folder / "bin" / "python"
+    assert subprocess.run([python, "-Ec", "import pyspark"]).returncode == 0
+    assert subprocess.run([python, "-Ec", "import millpond"], stderr=subprocess.DEVNULL).returncode == 1
+    return python
+
+
+def zip_of_millpond(folder: Path) -> Path:
+    """What `make dist-spark` makes."""
+    shutil.copytree(ROOT / "src" / "millpond", folder / "millpond", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([sys.executable, "-m", "zipfile", "-c", "millpond.zip", "millpond"], cwd=folder, check=True)
+    return folder / "millpond.zip"
+
+
+def test_three_jobs_on_two_workers_make_the_tables_of_a_local_run(
+    desk: Desk, running: Cluster, local: Lake, bare_python: Path, tmp_path: Path
+) -> None:
+    lake = Lake.open(str(desk.folder / "clustered"))
+    environment = running.environment()
+
+    attempts = desk.submit(running.url, ROOT / "ingest" / "job.py", lake, desk.archives, environment=environment)
+    assert hosts(attempts) == set(HOSTS), "both workers must have read"
+    assert lake.rows("web.pages") == 30 and lake.digest("web.pages") == local.digest("web.pages")
+
+    attempts = desk.submit(running.url, ROOT / "curate" / "job.py", lake, environment=environment)
+    assert hosts(attempts) == set(HOSTS)
+    assert {table: lake.digest(table) for table in CORPUS} == {table: local.digest(table) for table in CORPUS}
+    assert lake.rows("corpus.documents") and lake.rows("corpus.rejects")
+
+    # The last one with a Python that does not know Millpond but from the zip, in the driver and on both workers.
+    environment |= {"PYTHONPATH": "", "PYSPARK_PYTHON": str(bare_python), "PYSPARK_DRIVER_PYTHON": str(bare_python)}
+    shipped = ("--py-files", str(zip_of_millpond(tmp_path)))
+    attempts = desk.submit(running.url, ROOT / "tokenize" / "job.py", lake, options=shipped, environment=environment)
+    assert hosts(attempts) == set(HOSTS)
+    assert lake.rows("tokens.documents") and lake.digest("tokens.documents") == local.digest("tokens.documents")
+    assert shards(lake) == shards(local)
+
+
+def test_a_hanging_host_is_overtaken_by_a_speculative_attempt(desk: Desk, running: Cluster, local: Lake) -> None:
+    lake = Lake.open(str(desk.folder / "overtaken"))
+    attempts = desk.submit(
+        running.url, FAULTY, lake, desk.archives, settings=SPECULATION, environment=running.environment()
+    )
+    assert (desk.folder / "hung").read_text().split() == ["task"], "one task must have hung"
+    [copy] = [attempt for attempt in attempts if attempt.speculative and attempt.end == "Success"]
+    assert (copy.number, copy.host) == (1, HOSTS[0])
+    [hung] = [a for a in attempts if (a.stage, a.task, a.number) == (copy.stage, copy.task, 0)]
+    assert (hung.end, hung.host) == ("TaskKilled", HOSTS[1])
+    assert lake.rows("web.pages") == 30 and lake.digest("web.pages") == local.digest("web.pages")
+
+
+def test_tasks_that_die_once_are_done_again(desk: Desk, local: Lake) -> None:
+    lake, died = Lake.open(str(desk.folder / "retried")), desk.folder / "died"
+    fault = {"MILLPOND_FAULT": "first-attempt:kill-self", "MILLPOND_FAULT_LOG": str(died)}
+    attempts = desk.submit("local[2,4]", FAULTY, lake, desk.archives, environment=fault)
+    assert died.read_text().split() == ["first-attempt"] * 2, "both tasks must have died"
+    assert sorted((a.task, a.number, a.end) for a in attempts if a.stage == attempts[0].stage) == [
+        (0, 0, "ExceptionFailure"),
+        (0, 1, "Success"),
+        (1, 0, "ExceptionFailure"),
+        (1, 1, "Success"),
+    ]
+    assert lake.rows("web.pages") == 30 and lake.digest("web.pages") == local.digest("web.pages")
