@@ -55,7 +55,9 @@ class Gate:
         suites = [SUITES[table] for table in sorted(batch.new) if table in SUITES]
         if suites:
             rows += self._expectations(batch, suites)
-        rows += [_unique_key(table, files) for table, files in sorted(batch.whole.items()) if files]
+        rows += [
+            _unique_key(table, files) for table, files in sorted(batch.whole.items()) if files and TABLES[table].key
+        ]
         self._write(rows)
         failed = [row for row in rows if not row["success"]]
         if failed:
