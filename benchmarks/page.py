@@ -1,6 +1,7 @@
-"""Writes `docs/benchmarks.md` from the results of a run.
+"""Writes `docs/benchmarks.md` from the results of a run; `python -m benchmarks.page` does it again.
 
-python -m benchmarks.page      # again from .bench/results.json
+Only a run over at least `LEAST_PAGES` pages with every side in it is published; any other goes to
+`.bench/benchmarks.md`, since its rates are mostly start-up and noise.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from millpond.errors import InputError, MillpondError
 
 #: The largest share of a curation run that its audits may take.
 AUDIT_BUDGET = 0.15
+#: Fewer pages than this give no rate that may be published.
+LEAST_PAGES = 8000
 SHIPPED, CHEAP = "datatrove", "datatrove-regex"
+SIDES = (SHIPPED, CHEAP, "millpond", "millpond-resiliparse")
 Results = Mapping[str, Any]
 
 _INTRODUCTION = """\
@@ -69,7 +73,8 @@ extractor versions, word splitters and the treatment of broken pages differ.
 def main() -> None:
     """Write the page again from the last results."""
     try:
-        write(read(ROOT / ".bench" / "results.json"), ROOT / "docs" / "benchmarks.md")
+        results = read(ROOT / ".bench" / "results.json")
+        write(results, place(results))
     except MillpondError as error:
         sys.stderr.write(f"page: {error}\n")
         sys.exit(error.exit_code)
@@ -86,6 +91,20 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: no results yet; run `make bench`") from None
     return results
+
+
+def unfit(results: Results) -> str | None:
+    """Why these results may not be published; None where they may."""
+    if results["pages"]["pages"] < LEAST_PAGES:
+        return f"{results['pages']['pages']:,} pages are too few for a rate: {LEAST_PAGES:,} at least"
+    if missing := [name for name in SIDES if rate(results, name) is None]:
+        return f"no rate of {', '.join(missing)}"
+    return None
+
+
+def place(results: Results) -> Path:
+    """Where the page of these results belongs."""
+    return ROOT / (".bench" if unfit(results) else "docs") / "benchmarks.md"
 
 
 def write(results: Results, path: Path) -> None:
@@ -201,7 +220,7 @@ def _audits(results: Results) -> str:
         return ""
     text = (
         "## Audits\n\nHow much of a curation run its audits take: expectations, unique keys and\n"
-        f"the ledger counted again, over all four tables. The budget is {AUDIT_BUDGET * 100:.0f} % of a run over all the pages.\n"
+        f"the ledger counted again, over all four tables. The budget is {AUDIT_BUDGET * 100:.0f} % of the long run.\n"
     )
     return "\n".join((text, table(("", "audits, s", "curation, s", "share"), rows)))
 

@@ -1,6 +1,6 @@
 """Puts the measured rates into README.md, between `<!-- benchmark -->` and `<!-- /benchmark -->`.
 
-python -m benchmarks.readme      # from .bench/results.json
+`python -m benchmarks.readme` takes them from `.bench/results.json`, and only from a run that may be published.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks.page import CHEAP, SHIPPED, Results, rate, ratio, read, table
+from benchmarks.page import CHEAP, SHIPPED, Results, rate, ratio, read, table, unfit
 from benchmarks.pages import ROOT
 
 from millpond.errors import InputError, MillpondError
@@ -20,7 +20,10 @@ _PLACE = re.compile(r"(<!-- benchmark -->\n).*?(<!-- /benchmark -->)", re.DOTALL
 def main() -> None:
     """Rewrite the README's table."""
     try:
-        rewrite(ROOT / "README.md", section(read(ROOT / ".bench" / "results.json")))
+        results = read(ROOT / ".bench" / "results.json")
+        if reason := unfit(results):
+            raise InputError(f"README.md is left as it is: {reason}; run `make bench`")
+        rewrite(ROOT / "README.md", section(results))
     except MillpondError as error:
         sys.stderr.write(f"readme: {error}\n")
         sys.exit(error.exit_code)

@@ -6,7 +6,7 @@ its rate is the slope between the two, so that starting up drops out.
 
 Inputs: the gold pages under `MILLPOND_TEST_DATA` (default `../shared/data`); datatrove's pinned environment is
 made in `.bench/datatrove` from `benchmarks/peers/datatrove.txt`. Outputs: `.bench/results.json`, written after each
-run, and `docs/benchmarks.md`.
+run, and `docs/benchmarks.md` (`.bench/benchmarks.md` where the run is too small or leaves a side out).
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from benchmarks.pages import ROOT, make_pages
 from millpond.errors import MillpondError
 
 WORKERS = 2
-PAGES = 8000
 BENCH = ROOT / ".bench"
 PINS = ROOT / "benchmarks" / "peers" / "datatrove.txt"
 RESULTS = BENCH / "results.json"
@@ -85,7 +84,7 @@ def main() -> None:
     """Measure, and write the results and the page."""
     names = [side.name for side in SIDES]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pages", type=int, default=PAGES, help="a multiple of 8 (default: %(default)s)")
+    parser.add_argument("--pages", type=int, default=page.LEAST_PAGES, help="a multiple of 8 (default: %(default)s)")
     parser.add_argument("--sides", nargs="+", choices=names, default=names, metavar="SIDE", help=", ".join(names))
     options = parser.parse_args()
     try:
@@ -120,8 +119,11 @@ def run(count: int, sides: list[Side]) -> None:
             say(f"{side.name}, {part}: {measured[part]['seconds']:.1f} s, {measured[part]['kept']:,} documents kept")
         results["sides"].append(measured)
         RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    page.write(results, ROOT / "docs" / "benchmarks.md")
-    say(f"written: {RESULTS.relative_to(ROOT)}, docs/benchmarks.md")
+    path = page.place(results)
+    page.write(results, path)
+    say(f"written: {RESULTS.relative_to(ROOT)}, {path.relative_to(ROOT)}")
+    if reason := page.unfit(results):
+        say(f"not published: {reason}")
 
 
 def once(side: Side, part: str, warcs: Path) -> dict[str, Any]:

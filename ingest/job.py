@@ -11,7 +11,6 @@ again: it becomes a reject that says so. Nothing found in an input is left uncou
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from millpond import faults
@@ -29,6 +27,7 @@ from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.crawl import crawl_site
 from millpond.ingest.page import RowBatcher, reject_row
+from millpond.ingest.source import read_rows
 from millpond.ingest.warc import expand_paths
 from millpond.lake import Lake, Release
 from millpond.progress import bar, spark_bar
@@ -54,18 +53,13 @@ def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outc
         return run.unchanged(release)
     faults.point("before-data")
     spark = session("millpond ingest")
-    from millpond.ingest.source import RecordSource
-
-    spark.dataSource.register(RecordSource)
-    reader = spark.read.format(RecordSource.name()).option("config", config.model_dump_json())
     with spark_bar("read", spark):
-        written = write_tables(
-            reader.option("paths", json.dumps(files)).load(),
-            {table: lake.data_folder(table) for table in _TABLES},
-            split_kinds,
-        )
+        one_each = spark.range(0, len(files), 1, len(files))
+        folders = {table: lake.data_folder(table) for table in _TABLES}
+        written = write_tables(one_each, folders, lambda batches: read_tables(batches, files, config))
     notes = {kind: [n for n in written.notes if n["note"] == kind] for kind in ("error", "file")}
     if notes["error"]:
+        _discard(written.entries)
         raise InputError(min(note["detail"] for note in notes["error"]))
     return _publish(run, written.entries, sum(note["records"] for note in notes["file"]))
 
@@ -96,21 +90,28 @@ def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
     return _publish(run, {table: writer.entries for table, writer in writers.items()}, records)
 
 
-def split_kinds(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Batches of the data source, told apart into tables; counts and errors keep their kind as name."""
-    for batch in batches:
-        for kind in pc.unique(batch["kind"]).to_pylist():
-            rows = batch.filter(pc.equal(batch["kind"], kind))
-            table = _KINDS.get(kind, kind)
-            names = TABLES[table].schema.names if table in TABLES else ["file", "records", "bytes", "detail"]
-            yield table, rows.select(names)
+def read_tables(
+    batches: Iterator[pa.RecordBatch], files: Sequence[str], config: IngestConfig
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Inside a task: batches of each table from the files whose numbers come in, and notes on whole files."""
+    batchers = {table: RowBatcher(TABLES[table].schema, config.batch_bytes) for table in _TABLES}
+    for number in (number for batch in batches for number in batch["id"].to_pylist()):
+        for kind, row in read_rows(files[number], config):
+            if kind not in _KINDS:
+                yield kind, pa.RecordBatch.from_pylist([row])
+            elif batch := batchers[_KINDS[kind]].add(row):
+                yield _KINDS[kind], batch
+    yield from ((table, batch) for table, batcher in batchers.items() if (batch := batcher.flush()))
 
 
 def _publish(run: Run, entries: dict[str, list[DataFileEntry]], records: int) -> Outcome:
     lake = run.lake
     if not entries[PAGES.name]:
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(_by_reason(entries[WEB_REJECTS.name]).items()))
-        raise InputError(f"no page was found in {records:,} records ({reasons}); nothing was published")
+        _discard(entries)
+        names = [run.inputs["site"]] if "site" in run.inputs else list(run.inputs)
+        place = names[0] if len(names) == 1 else f"{len(names)} files"
+        raise InputError(f"{place}: no page was found in {records:,} records ({reasons}); nothing was published")
 
     def drop_known(run: Run, base: Release | None) -> None:
         """Stage the pages the released table does not have, and account for all of them."""
@@ -128,6 +129,13 @@ def _publish(run: Run, entries: dict[str, list[DataFileEntry]], records: int) ->
 
     release = run.publish(gate(lake), rebase=drop_known)
     return run.done(release, "records")
+
+
+def _discard(entries: dict[str, list[DataFileEntry]]) -> None:
+    """Remove files that will not be published."""
+    for files in entries.values():
+        for entry in files:
+            Path(entry.path).unlink()
 
 
 def _without_known(

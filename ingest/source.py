@@ -1,4 +1,4 @@
-"""A Spark data source over WARC and text files.
+"""A Spark data source over WARC and text files, for Spark programs of your own.
 
     spark.dataSource.register(RecordSource)
     spark.read.format("millpond").option("config", IngestConfig().model_dump_json()).load("crawl-*.warc.gz")
@@ -10,7 +10,6 @@ the records its rejects stand for.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,17 +42,16 @@ def _row_schema() -> pa.Schema:
 ROW_SCHEMA = _row_schema()
 
 
-def read_file(path: str, config: IngestConfig) -> Iterator[Row]:
-    """Tagged rows of one file, by its suffix: text tables, else WARC."""
-    if path.endswith(TEXT_SUFFIXES):
-        return read_text(path, config.text, crawl=config.crawl)
-    return read_warc(path, config.warc, crawl=config.crawl)
+def read_rows(path: str, config: IngestConfig) -> Iterator[Row]:
+    """Tagged rows of one file, by its suffix: a table of texts, else WARC.
 
-
-def _guarded(path: str, config: IngestConfig) -> Iterator[Row]:
-    """Rows of one file; what is wrong with the file as a whole comes as a row too, so that the driver can say it."""
+    What is wrong with the file as a whole comes as a row `error` too, so that a driver can say it in one line.
+    """
     try:
-        yield from read_file(path, config)
+        if path.endswith(TEXT_SUFFIXES):
+            yield from read_text(path, config.text, crawl=config.crawl)
+        else:
+            yield from read_warc(path, config.warc, crawl=config.crawl)
     except InputError as error:
         yield "error", {"file": path, "detail": str(error)}
 
@@ -79,10 +77,8 @@ class RecordSource(DataSource):
 
     def reader(self, schema: StructType) -> DataSourceReader:
         """Plan one partition per file."""
-        listed = self.options.get("paths")
-        paths = json.loads(listed) if listed else [self.options["path"]]
         config = IngestConfig.model_validate_json(self.options.get("config", "{}"))
-        return RecordReader(expand_paths(paths), config)
+        return RecordReader(expand_paths([self.options["path"]]), config)
 
 
 class RecordReader(DataSourceReader):
@@ -102,7 +98,7 @@ class RecordReader(DataSourceReader):
             raise TypeError(f"not a file: {partition!r}")
         batcher = RowBatcher(ROW_SCHEMA, self.config.batch_bytes)
         empty: dict[str, Any] = dict.fromkeys(ROW_SCHEMA.names)
-        for kind, row in _guarded(partition.path, self.config):
+        for kind, row in read_rows(partition.path, self.config):
             if batch := batcher.add({**empty, **row, "kind": kind}):
                 yield batch
         if batch := batcher.flush():

@@ -1,9 +1,9 @@
 """A real Spark cluster on this machine: one master and one worker process on each of two loopback addresses.
 
-    python tests/cluster.py -- spark-submit curate/job.py --lake lake
+    python tests/cluster.py -- sh -c 'spark-submit --master $SPARK_MASTER curate/job.py --lake lake'
 
-runs a command with `SPARK_MASTER` set to the cluster's address (and for a shell, `MASTER` too) and ends with the
-command's exit code; without one it prints the address and keeps the cluster until it is interrupted. Ports are chosen
+runs a command with `SPARK_MASTER` set to the cluster's address and ends with the command's exit code; without one it
+prints the address and keeps the cluster until it is interrupted. Ports are chosen
 by the system; nothing listens beyond loopback. Every process is stopped by its own id, also after an error.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,36 +33,29 @@ MASTER_HOST = "127.0.0.1"
 HOSTS = ("127.0.0.2", "127.0.0.3")
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+#: Java for jobs of seconds: compiling less and collecting in one thread halves their time.
+SHORT_JOBS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+#: Where there is `setpriv`, a daemon also ends with a parent that is killed.
+_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 _ANY_PORT = ("--port", "0", "--webui-port", "0")
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """A running cluster."""
+def environment(host: str = MASTER_HOST) -> dict[str, str]:
+    """Environment of a Spark process on a host: this Java, and this Python for its tasks.
 
-    url: str
-    """`spark://…`, as `--master` takes it."""
-    java: Path
-    logs: Path
-    """Folder with the output of each process and the workers' executor logs."""
-
-    def environment(self) -> dict[str, str]:
-        """Environment of a driver that submits to this cluster with this Python on both sides."""
-        return {
-            **os.environ,
-            "SPARK_MASTER": self.url,
-            "MASTER": self.url,
-            "JAVA_HOME": str(self.java),
-            "SPARK_HOME": str(HOME),
-            "SPARK_LOCAL_IP": MASTER_HOST,
-            "PYSPARK_PYTHON": sys.executable,
-            "PYSPARK_DRIVER_PYTHON": sys.executable,
-        }
+    Raises:
+        RuntimeError: there is no Java.
+    """
+    if (java := find_java()) is None:
+        raise RuntimeError(ADVICE)
+    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    spark = {"JAVA_HOME": str(java[0]), "SPARK_HOME": str(HOME), "SPARK_LOCAL_IP": host}
+    return {**os.environ, **spark, **python, "JAVA_TOOL_OPTIONS": SHORT_JOBS}
 
 
 @contextmanager
-def cluster(logs: Path, environments: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[Cluster]:
-    """Start a master and the workers, one core each, and stop them at the end of the block.
+def cluster(logs: Path, environments: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[str]:
+    """Start a master and the workers, one core each, and stop them at the end of the block; yields the `spark://` URL.
 
     Args:
         logs: folder for logs and the workers' files.
@@ -70,20 +64,12 @@ def cluster(logs: Path, environments: Mapping[str, Mapping[str, str]] | None = N
     Raises:
         RuntimeError: there is no Java, or a process did not come up; the message ends with its log.
     """
-    if (java := find_java()) is None:
-        raise RuntimeError(ADVICE)
-    environment = {
-        **os.environ,
-        "JAVA_HOME": str(java[0]),
-        "SPARK_HOME": str(HOME),
-        "SPARK_DAEMON_MEMORY": "512m",
-        "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false",
-    }
     logs.mkdir(parents=True, exist_ok=True)
+    daemons = {"SPARK_DAEMON_MEMORY": "512m", "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false"}
     with ExitStack() as running:
 
         def start(name: str, host: str, main: str, *options: str) -> _Daemon:
-            own = {**environment, **(environments or {}).get(host, {}), "SPARK_LOCAL_IP": host}
+            own = {**environment(host), **daemons, **(environments or {}).get(host, {})}
             daemon = _Daemon.start(logs / f"{name}.log", own, (main, "--host", host, *options))
             running.callback(daemon.stop)
             return daemon
@@ -106,7 +92,7 @@ def cluster(logs: Path, environments: Mapping[str, Mapping[str, str]] | None = N
         ]
         for worker in workers:
             worker.says(r"Successfully registered with master (\S+)\s")
-        yield Cluster(url, java[0], logs)
+        yield url
 
 
 @dataclass(frozen=True)
@@ -120,7 +106,7 @@ class _Daemon:
     def start(cls, log: Path, environment: Mapping[str, str], arguments: tuple[str, ...]) -> Self:
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [HOME / "bin" / "spark-class", *arguments],
+                [*_WITH_PARENT, HOME / "bin" / "spark-class", *arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -152,10 +138,10 @@ def main() -> int:
     """Run a command on a cluster, or keep one until interrupted."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     command = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
-    with tempfile.TemporaryDirectory(prefix="millpond-cluster-") as logs, cluster(Path(logs)) as started:
+    with tempfile.TemporaryDirectory(prefix="millpond-cluster-") as logs, cluster(Path(logs)) as url:
         if command:
-            return subprocess.run(command, env=started.environment(), check=False).returncode
-        sys.stdout.write(f"{started.url}\n")
+            return subprocess.run(command, env={**environment(), "SPARK_MASTER": url}, check=False).returncode
+        sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):
             signal.pause()

@@ -7,18 +7,22 @@ A task that has handed over all its rows, and not yet its manifest, passes two p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 from pyspark import TaskContext
 
 from millpond import faults
 from millpond.ingest import job
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.job import read_tables
 
 
-def split_then_fail(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """The job's own split, then the points."""
-    yield from job.split_kinds(batches)
+def read_then_fail(
+    batches: Iterator[pa.RecordBatch], files: Sequence[str], config: IngestConfig
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """The job's own reading, then the points."""
+    yield from read_tables(batches, files, config)
     faults.point("task")
     context = TaskContext.get()
     if context is not None and context.attemptNumber() == 0:
@@ -26,5 +30,5 @@ def split_then_fail(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa
 
 
 if __name__ == "__main__":
-    job.split_kinds = split_then_fail
+    job.read_tables = read_then_fail
     job.main()

@@ -7,19 +7,18 @@ Spark's event log.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import venv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from archives import gold_pages, write_warc
-from cluster import HOSTS, Cluster, cluster
+from cluster import HOSTS, cluster, environment
 from pyspark.sql import SparkSession
 
 from millpond.config import load
@@ -31,7 +30,10 @@ from millpond.lake import Lake
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.job import tokenize
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux answers on all of 127.0.0.0/8")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux answers on all of 127.0.0.0/8"),
+    pytest.mark.timeout(900),
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 FAULTY = Path(__file__).with_name("faulty_ingest.py")
@@ -79,7 +81,6 @@ class Desk:
     folder: Path
     config: Path
     archives: list[str]
-    environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "PYSPARK_PYTHON": sys.executable})
 
     def submit(
         self,
@@ -90,7 +91,7 @@ class Desk:
         *,
         options: Sequence[str] = (),
         settings: Mapping[str, str] | None = None,
-        environment: Mapping[str, str] | None = None,
+        changed: Mapping[str, str] | None = None,
     ) -> list[Attempt]:
         """Run a job that must publish something; returns the attempts of all its tasks."""
         events = self.folder / f"{lake.root.name}-{job.parent.name}-events"
@@ -101,7 +102,7 @@ class Desk:
         arguments = [str(job), "--config", str(self.config), "--lake", lake.uri, *inputs]
         done = subprocess.run(
             [*spark_submit, *arguments],
-            env={**self.environment, **(environment or {})},
+            env={**environment(), **(changed or {})},
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -151,15 +152,15 @@ def local(spark: SparkSession, desk: Desk) -> Lake:
 
 
 @pytest.fixture(scope="module")
-def running(desk: Desk) -> Iterator[Cluster]:
+def master(desk: Desk) -> Iterator[str]:
     """A cluster; a task of `faulty_ingest.py` hangs on its second worker."""
     hang = {
         "MILLPOND_FAULT": "task:pause",
         "MILLPOND_FAULT_LOG": str(desk.folder / "hung"),
         "MILLPOND_FAULT_GO": str(desk.folder / "never"),
     }
-    with cluster(desk.folder / "cluster", {HOSTS[1]: hang}) as started:
-        yield started
+    with cluster(desk.folder / "cluster", {HOSTS[1]: hang}) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -183,34 +184,30 @@ def zip_of_millpond(folder: Path) -> Path:
 
 
 def test_three_jobs_on_two_workers_make_the_tables_of_a_local_run(
-    desk: Desk, running: Cluster, local: Lake, bare_python: Path, tmp_path: Path
+    desk: Desk, master: str, local: Lake, bare_python: Path, tmp_path: Path
 ) -> None:
     lake = Lake.open(str(desk.folder / "clustered"))
-    environment = running.environment()
-
-    attempts = desk.submit(running.url, ROOT / "ingest" / "job.py", lake, desk.archives, environment=environment)
+    attempts = desk.submit(master, ROOT / "ingest" / "job.py", lake, desk.archives)
     assert hosts(attempts) == set(HOSTS), "both workers must have read"
     assert lake.rows("web.pages") == 30 and lake.digest("web.pages") == local.digest("web.pages")
 
-    attempts = desk.submit(running.url, ROOT / "curate" / "job.py", lake, environment=environment)
+    attempts = desk.submit(master, ROOT / "curate" / "job.py", lake)
     assert hosts(attempts) == set(HOSTS)
     assert {table: lake.digest(table) for table in CORPUS} == {table: local.digest(table) for table in CORPUS}
     assert lake.rows("corpus.documents") and lake.rows("corpus.rejects")
 
     # The last one with a Python that does not know Millpond but from the zip, in the driver and on both workers.
-    environment |= {"PYTHONPATH": "", "PYSPARK_PYTHON": str(bare_python), "PYSPARK_DRIVER_PYTHON": str(bare_python)}
+    bare = {"PYTHONPATH": "", "PYSPARK_PYTHON": str(bare_python), "PYSPARK_DRIVER_PYTHON": str(bare_python)}
     shipped = ("--py-files", str(zip_of_millpond(tmp_path)))
-    attempts = desk.submit(running.url, ROOT / "tokenize" / "job.py", lake, options=shipped, environment=environment)
+    attempts = desk.submit(master, ROOT / "tokenize" / "job.py", lake, options=shipped, changed=bare)
     assert hosts(attempts) == set(HOSTS)
     assert lake.rows("tokens.documents") and lake.digest("tokens.documents") == local.digest("tokens.documents")
     assert shards(lake) == shards(local)
 
 
-def test_a_hanging_host_is_overtaken_by_a_speculative_attempt(desk: Desk, running: Cluster, local: Lake) -> None:
+def test_a_hanging_host_is_overtaken_by_a_speculative_attempt(desk: Desk, master: str, local: Lake) -> None:
     lake = Lake.open(str(desk.folder / "overtaken"))
-    attempts = desk.submit(
-        running.url, FAULTY, lake, desk.archives, settings=SPECULATION, environment=running.environment()
-    )
+    attempts = desk.submit(master, FAULTY, lake, desk.archives, settings=SPECULATION)
     assert (desk.folder / "hung").read_text().split() == ["task"], "one task must have hung"
     [copy] = [attempt for attempt in attempts if attempt.speculative and attempt.end == "Success"]
     assert (copy.number, copy.host) == (1, HOSTS[0])
@@ -222,7 +219,7 @@ def test_a_hanging_host_is_overtaken_by_a_speculative_attempt(desk: Desk, runnin
 def test_tasks_that_die_once_are_done_again(desk: Desk, local: Lake) -> None:
     lake, died = Lake.open(str(desk.folder / "retried")), desk.folder / "died"
     fault = {"MILLPOND_FAULT": "first-attempt:kill-self", "MILLPOND_FAULT_LOG": str(died)}
-    attempts = desk.submit("local[2,4]", FAULTY, lake, desk.archives, environment=fault)
+    attempts = desk.submit("local[2,4]", FAULTY, lake, desk.archives, changed=fault)
     assert died.read_text().split() == ["first-attempt"] * 2, "both tasks must have died"
     assert sorted((a.task, a.number, a.end) for a in attempts if a.stage == attempts[0].stage) == [
         (0, 0, "ExceptionFailure"),

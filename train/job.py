@@ -22,7 +22,7 @@ import pyarrow as pa
 from millpond import faults
 from millpond.config import digest_of
 from millpond.datafile import DataFileEntry, TableWriter
-from millpond.errors import LakeError, MillpondError
+from millpond.errors import ConfigError, LakeError, MillpondError
 from millpond.lake import Lake
 from millpond.progress import bar, console, is_silent
 from millpond.publish import Mode, Outcome, Run
@@ -77,11 +77,12 @@ def resolve(lake: Lake, settings: Mapping[str, Any], snapshot: int) -> TrainConf
         "shards": indices.get("train", []),
         "validation": indices.get("validation"),
         "tokenizer": str(Path(rows[0]["path"]).parent / "tokenizer"),
-        **settings.get("data", {}),
     }
     name = settings.get("run") or f"run-{digest_of({'settings': settings, 'shards': snapshot})[:8]}"
-    values = {**settings, "data": data, "run": name, "out": str(lake.root / "models" / str(name))}
-    return TrainConfig.from_mapping(values, "train")
+    out = lake.root / "models" / str(name)
+    if Path(str(settings.get("out", out))) != out:
+        raise ConfigError(f"train: out={settings['out']!r}: this run's folder in the lake is {out}; leave it out")
+    return _config({**settings, "run": name, "out": out}, data, "train")
 
 
 def check_settings(settings: Mapping[str, Any], where: str) -> None:
@@ -90,8 +91,14 @@ def check_settings(settings: Mapping[str, Any], where: str) -> None:
     Raises:
         ConfigError: a setting is unknown or impossible.
     """
-    data = {"shards": "shards", **settings.get("data", {})}
-    TrainConfig.from_mapping({**settings, "data": data, "out": settings.get("out", "models")}, where)
+    _config({"out": "models", **settings}, {"shards": "shards"}, where)
+
+
+def _config(settings: Mapping[str, Any], data: Mapping[str, Any], where: str) -> TrainConfig:
+    """The settings, with the lake's shards where none are named."""
+    named = settings.get("data", {})
+    complete = {**data, **named} if isinstance(named, Mapping) else named
+    return TrainConfig.from_mapping({**settings, "data": complete}, where)
 
 
 def _launch(config: Path, processes: int) -> None:
@@ -106,18 +113,22 @@ def _launch(config: Path, processes: int) -> None:
         str(config),
     ]
     last: deque[str] = deque(maxlen=5)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        for line in process.stdout or ():
-            if line.strip():
-                last.append(line.strip())
-            if not is_silent():
-                console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
-        code = process.wait()
-    except BaseException:
-        process.terminate()  # the trainer saves its state and ends
-        process.wait()
-        raise
+    complaint = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            for line in process.stdout or ():
+                if line.strip():
+                    last.append(line.strip())
+                complaint = complaint or line.partition(" error: ")[2].strip()
+                if not complaint and not is_silent():
+                    console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
+            code = process.wait()
+        except BaseException:
+            process.terminate()  # the trainer saves its state and ends
+            process.wait()
+            raise
+    if code and complaint:
+        raise (ConfigError if code == ConfigError.exit_code else MillpondError)(complaint)
     if code:
         raise MillpondError(f"training stopped with exit code {code}: {' / '.join(last)}")
 

@@ -77,10 +77,13 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 def read_section(path: str | Path | None, section: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """The settings under [section] of a file (none without a file), with overrides applied.
 
+    A JSON file without that section is the stage's own resolved `config.json` and is taken whole.
+
     Raises:
         ConfigError: the file or an override is not usable.
     """
-    values = read_settings(path).get(section, {}) if path is not None else {}
+    settings = read_settings(path) if path is not None else {}
+    values = settings.get(section, settings if Path(path or "").suffix == ".json" else {})
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: [{section}] must be a table")
     return apply_overrides(values, overrides)
@@ -130,8 +133,11 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         key = ".".join(str(part) for part in item["loc"]) or "value"
         if item["type"] == "extra_forbidden":
             problems.append(f"unknown key {key!r} (known here: {', '.join(_known(model, item['loc']))})")
+        elif item["type"] == "value_error" and isinstance(item["input"], dict):  # the message names the settings
+            problems.append(item["msg"].removeprefix("Value error, "))
         else:
-            problems.append(f"{key}={item['input']!r}: {item['msg'][:1].lower() + item['msg'][1:]}")
+            given = "" if isinstance(item["input"], dict) else f"={item['input']!r}"
+            problems.append(f"{key}{given}: {item['msg'][:1].lower() + item['msg'][1:]}")
     return "; ".join(problems)
 
 

@@ -116,8 +116,13 @@ class Lake:
                 raise LakeError(f"{root}: no lake here; `millpond ingest` or `millpond demo` makes one")
             if root.is_dir() and any(root.iterdir()):
                 raise LakeError(f"{root}: this folder holds something else; give an empty or a new one")
+        try:
             root.mkdir(parents=True, exist_ok=True)
-        catalog = SqlCatalog("millpond", uri=f"sqlite:///{database}?timeout=60", warehouse=str(root))
+            catalog = SqlCatalog("millpond", uri=f"sqlite:///{database}?timeout=60", warehouse=str(root))
+        except OSError as error:
+            raise LakeError(f"{root}: no folder can be made here: {error.strerror}") from error
+        except SQLAlchemyError as error:
+            raise LakeError(f"{database}: not a usable catalog: {getattr(error, 'orig', error)}") from error
         return cls(catalog, root, str(root))
 
     # Releases

@@ -86,7 +86,7 @@ def test_real_archives_are_conserved(lake: Lake, test_data: Path, spark: SparkSe
     folder = test_data / "warc" / "webrecorder_warcio"
     paths = sorted(str(p) for p in folder.rglob("*.warc*") if p.suffix in (".gz", ".warc") and p.stat().st_size)
     assert len(paths) > 5
-    refused = []
+    refused: list[str] = []
     for path in list(paths):
         try:
             ingest_files(Lake.open(lake.uri + "-probe" + str(len(refused))), [path], CONFIG)

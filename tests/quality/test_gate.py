@@ -120,20 +120,20 @@ def test_clean_batch_passes_and_leaves_data_docs(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "data_docs" / "index.html").exists()
 
 
-def drop(table: str) -> Callable[[Rows, Rows], None]:
-    return lambda inputs, new: (new if table in new else inputs)[table].pop() and None
+def drop(table: str) -> Callable[[Rows, Rows], object]:
+    return lambda inputs, new: (new if table in new else inputs)[table].pop()
 
 
-def repeat(table: str) -> Callable[[Rows, Rows], None]:
+def repeat(table: str) -> Callable[[Rows, Rows], object]:
     return lambda inputs, new: new[table].append(new[table][0])
 
 
-def change(table: str, **values: Any) -> Callable[[Rows, Rows], None]:
+def change(table: str, **values: Any) -> Callable[[Rows, Rows], object]:
     return lambda inputs, new: new[table][0].update(values)
 
 
-def change_all(table: str, **values: Any) -> Callable[[Rows, Rows], None]:
-    return lambda inputs, new: [row.update(values) for row in new[table]] and None
+def change_all(table: str, **values: Any) -> Callable[[Rows, Rows], object]:
+    return lambda inputs, new: [row.update(values) for row in new[table]]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def change_all(table: str, **values: Any) -> Callable[[Rows, Rows], None]:
         pytest.param(lambda inputs, new: new["corpus.documents"].clear(), "row_floor", id="empty"),
     ],
 )
-def test_corruption_is_refused(tmp_path: Path, corrupt: Callable[[Rows, Rows], None], named: str) -> None:
+def test_corruption_is_refused(tmp_path: Path, corrupt: Callable[[Rows, Rows], object], named: str) -> None:
     inputs, new = clean()
     corrupt(inputs, new)
     with pytest.raises(AuditError, match=named):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import duckdb
 import typer
 
 from millpond.cli import looking, output
-from millpond.errors import MillpondError
+from millpond.errors import InputError, MillpondError
 from millpond.eval import sql
 from millpond.lake import Lake
 
@@ -97,6 +98,9 @@ def _attempt(lake: Lake, connection: duckdb.DuckDBPyConnection, statement: str) 
 
 def _answer(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     result = sql.run(connection, query, max_rows=None if output.is_json() else ROWS)
+    twice = [name for name, count in Counter(result.columns).items() if count > 1]
+    if twice and output.is_json():
+        raise InputError(f"two columns are called {twice[0]}: name them apart with AS")
     output.answer(result.columns, result.rows)
     if result.truncated:
         output.note(f"the first {ROWS:,} rows; --output json gives all")

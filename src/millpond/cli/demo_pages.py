@@ -50,9 +50,9 @@ def render(name: str) -> str | None:
 def _module(module: ModuleType) -> Iterator[str]:
     yield f"<h1>{escape(module.__name__)}</h1>"
     yield from _prose(module)
-    used = {item.__name__ for item in vars(module).values() if inspect.ismodule(item)}
-    if used := sorted(used & sys.stdlib_module_names):
-        links = ", ".join(f'<a href="{escape(name)}.html">{escape(name)}</a>' for name in used)
+    used = {item.__name__ for item in vars(module).values() if inspect.ismodule(item)} & sys.stdlib_module_names
+    if used:
+        links = ", ".join(f'<a href="{escape(name)}.html">{escape(name)}</a>' for name in sorted(used))
         yield f"<p>This module uses {links}.</p>"
     for name, item in sorted(vars(module).items()):
         if name.startswith("_") or getattr(item, "__module__", None) != module.__name__:

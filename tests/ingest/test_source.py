@@ -1,0 +1,33 @@
+"""The data source in a Spark program: rows of every kind, counts that add up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archives import write_warc
+
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.source import RecordSource
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def test_pages_rejects_counts_and_errors(tmp_path: Path, spark: SparkSession) -> None:
+    pages = [(f"http://site.example/{n}", b"<p>Page %d</p>" % n) for n in range(3)]
+    whole = write_warc(tmp_path / "1.warc.gz", pages).read_bytes()
+    (tmp_path / "2.warc.gz").write_bytes(whole[:-30])
+    (tmp_path / "3.warc.gz").write_text("no archive")
+    spark.dataSource.register(RecordSource)
+    reader = spark.read.format("millpond").option("config", IngestConfig(crawl="test").model_dump_json())
+    frame = reader.load(str(tmp_path / "*.warc.gz"))
+    assert frame.rdd.getNumPartitions() == 3
+    rows = frame.collect()
+    kinds = [row.kind for row in rows]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"page": 5, "reject": 1, "file": 2, "error": 1}
+    assert {row.url for row in rows if row.kind == "page"} == {url for url, _ in pages}
+    assert all(row.crawl == "test" for row in rows if row.kind in ("page", "reject"))
+    assert sum(row.records for row in rows if row.kind == "file") == 6
+    [error] = [row for row in rows if row.kind == "error"]
+    assert error.file.endswith("3.warc.gz") and "not a WARC file" in error.detail
