@@ -29,8 +29,8 @@ DUPLICATE_SCHEMA = "doc_id string, keeper_id string, kind string, jaccard double
 _EDGE_SCHEMA = "low string, high string, jaccard double"
 
 
-def find_duplicates(documents: DataFrame, config: DedupConfig) -> DataFrame:
-    """Duplicates among `documents` (columns doc_id, text, text_digest, minhash).
+def find_duplicates(documents: DataFrame, texts: DataFrame, config: DedupConfig) -> DataFrame:
+    """Duplicates among `documents` (columns doc_id, text_digest, minhash); `texts` (doc_id, text) may hold more.
 
     Returns:
         doc_id, keeper_id, kind (exact or near) and jaccard, one row per document to remove; a keeper is
@@ -43,7 +43,7 @@ def find_duplicates(documents: DataFrame, config: DedupConfig) -> DataFrame:
         return exact
     exact = exact.localCheckpoint()
     unique = documents.join(exact.select("doc_id"), "doc_id", "left_anti")
-    near = _near(unique, config).localCheckpoint()
+    near = _near(unique, texts, config).localCheckpoint()
     # A text whose keeper goes as a near duplicate goes with it, to the same keeper.
     moved = near.select(
         f.col("doc_id").alias("keeper_id"),
@@ -75,11 +75,13 @@ def _exact(documents: DataFrame) -> DataFrame:
     )
 
 
-def _near(documents: DataFrame, config: DedupConfig) -> DataFrame:
+def _near(documents: DataFrame, texts: DataFrame, config: DedupConfig) -> DataFrame:
     from pyspark.sql import functions as f
 
-    pairs = _proposed(documents, config)
-    return _resolve(_confirmed(pairs, documents, config)).select(
+    pairs = _proposed(documents, config).localCheckpoint()
+    if pairs.isEmpty():
+        return _nothing(documents)
+    return _resolve(_confirmed(pairs, texts, config)).select(
         f.col("high").alias("doc_id"),
         f.col("low").alias("keeper_id"),
         f.lit("near").alias("kind"),
@@ -117,11 +119,10 @@ def band_table(batch: pa.RecordBatch, bands: int, rows: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({"doc_id": pa.array(ids, pa.string()), "band": pa.array(keys, pa.binary())})
 
 
-def _confirmed(pairs: DataFrame, documents: DataFrame, config: DedupConfig) -> DataFrame:
+def _confirmed(pairs: DataFrame, texts: DataFrame, config: DedupConfig) -> DataFrame:
     """Pairs whose shingle sets have a true Jaccard similarity of at least the threshold."""
     from pyspark.sql import functions as f
 
-    texts = documents.select("doc_id", "text")
     both = pairs.join(texts.select(f.col("doc_id").alias("low"), f.col("text").alias("low_text")), "low").join(
         texts.select(f.col("doc_id").alias("high"), f.col("text").alias("high_text")), "high"
     )

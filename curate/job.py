@@ -92,19 +92,22 @@ def _decide(run: Run, spark: SparkSession, files: Sequence[str], config: CurateC
             "threshold": f.when(extracted, f.expr(sql_case(rules, "threshold"))),
         }
     )
-    survivors = verdict.where("rule is null")
-    duplicates = find_duplicates(
-        survivors.select("doc_id", "text", "text_digest", "minhash"), config.dedup
+    # Decided once, without the texts; what is kept reads its text again, where it lies.
+    decided = verdict.select(
+        "doc_id", "url", "text_bytes", "text_digest", "minhash", "stage", "rule", "reason", "value", "threshold"
     ).localCheckpoint()
+    survivors = decided.where("rule is null")
+    duplicates = find_duplicates(survivors, candidates.select("doc_id", "text"), config.dedup).localCheckpoint()
     clusters = duplicates.groupBy("keeper_id").agg(f.count("*").alias("copies"))
     documents = (
-        survivors.join(duplicates.select("doc_id"), "doc_id", "left_anti")
+        verdict.where("rule is null")
+        .join(duplicates.select("doc_id"), "doc_id", "left_anti")
         .join(clusters.withColumnRenamed("keeper_id", "doc_id"), "doc_id", "left")
         .withColumn("cluster_id", f.col("doc_id"))
         .withColumn("cluster_size", f.coalesce("copies", f.lit(0)) + 1)
         .withColumn("rules", f.lit(rules_digest(rules)))
     )
-    rejects = verdict.where("rule is not null")
+    rejects = decided.where("rule is not null")
     removed = duplicates.join(survivors.select("doc_id", "url", "text_bytes"), "doc_id").withColumn(
         "cluster_id", f.col("keeper_id")
     )

@@ -114,7 +114,7 @@ def test_a_chain_of_likenesses_is_not_one_cluster(spark: SparkSession) -> None:
         "doc_id string, text string, text_digest string, minhash binary",
     )
     config = DedupConfig(threshold=0.75)
-    found = {row.doc_id: row for row in find_duplicates(frame, config).collect()}
+    found = {row.doc_id: row for row in find_duplicates(frame, frame.select("doc_id", "text"), config).collect()}
 
     # The rule, stated directly: in order of id, a document goes if a kept one of smaller id is like it.
     shingles = {doc_id: hasher.shingles(text) for doc_id, text in rows}
