@@ -39,6 +39,10 @@ TEXT_TYPES = frozenset(("text/plain",))
 for _name in ("trafilatura", "htmldate", "courlan", "justext", "readability", "charset_normalizer"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
+#: Read once: looking a version up costs more than a small page.
+_TRAFILATURA = f"trafilatura {version('trafilatura')}"
+_RESILIPARSE = f"resiliparse {version('resiliparse')}"
+
 _NO_DATE_AFTER = date(2100, 1, 1)
 # Elements that real pages close: what an unclosed <p> or <li> adds to the depth is put right by the parser.
 _NESTING = re.compile(
@@ -193,7 +197,6 @@ def _one_line(text: str | None, bounds: NormaliseConfig) -> str | None:
 
 
 def _by_trafilatura(html: str, url: str | None, latest: date) -> Extraction:
-    extractor = f"trafilatura {version('trafilatura')}"
     document = trafilatura.bare_extraction(
         html,
         url=url,
@@ -208,9 +211,9 @@ def _by_trafilatura(html: str, url: str | None, latest: date) -> Extraction:
         },
     )
     if not isinstance(document, Document):
-        return Extraction(extractor=extractor)
+        return Extraction(extractor=_TRAFILATURA)
     published = date.fromisoformat(document.date) if document.date else None
-    return Extraction(document.text, document.title, document.author, published, extractor=extractor)
+    return Extraction(document.text, document.title, document.author, published, extractor=_TRAFILATURA)
 
 
 def _by_resiliparse(html: str, beyond: str | None) -> Extraction:
@@ -218,4 +221,4 @@ def _by_resiliparse(html: str, beyond: str | None) -> Extraction:
         html = _OVERLONG_TAG.sub(r"<\1>", _OPTION.sub(" ", html))
     tree = HTMLTree.parse(html)
     text = extract_plain_text(tree, main_content=True, comments=False, alt_texts=False)
-    return Extraction(text, tree.title, detail=beyond, extractor=f"resiliparse {version('resiliparse')}")
+    return Extraction(text, tree.title, detail=beyond, extractor=_RESILIPARSE)
