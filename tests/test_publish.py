@@ -112,7 +112,7 @@ def test_main_never_moves_to_what_does_not_descend_from_it(lake: Lake) -> None:
     assert stale is not None
     publish_one(lake, "second", 0, Mode.APPEND)
     run = Run(lake, "ingest", Settings(name="x", number=0), {})
-    with pytest.raises(ConflictError, match="main of web.rejects has moved"):
+    with pytest.raises(ConflictError, match=r"main of web\.rejects has moved"):
         run._forward("web.rejects", stale.snapshot_id)
     assert lake.table("web.rejects").current_snapshot().snapshot_id == lake.tables()["web.rejects"]  # type: ignore[union-attr]
 

@@ -156,9 +156,9 @@ class Run:
             if rebase is not None:
                 rebase(self, base)
             self.ledger.check()
-            branches: dict[str, int] = {}
+            staged = [*self._staged.values(), *self._ops_files()]
+            tables = [*(item.table for item in staged), OPS_AUDITS.name]
             try:
-                staged = [*self._staged.values(), *self._ops_files()]
                 branches = {item.table: self._branch(item, base) for item in staged}
                 faults.point("after-branch")
                 rows = audit(self._batch(base, staged, branches))
@@ -174,7 +174,7 @@ class Run:
             except ConflictError as error:
                 log.info("%s: attempt %d lost a race (%s); rebasing", self.run_id, attempt + 1, error)
             finally:
-                self._drop_branches(branches)
+                self._drop_branches(tables)
         raise ConflictError(f"{self.run_id}: lost {ATTEMPTS} races against other publishers; run it again")
 
     # Parts of publish
@@ -287,9 +287,9 @@ class Run:
             raise ConflictError(f"another run released first: {error}") from error
         return release
 
-    def _drop_branches(self, branches: Mapping[str, int]) -> None:
-        for name in branches:
-            if self._branch_name in self.lake.table(name).refs():
+    def _drop_branches(self, tables: Sequence[str]) -> None:
+        for name in tables:
+            if self._branch_name in self.lake.ensure(name).refs():
                 self._manage(name, lambda refs: refs.remove_branch(self._branch_name))
 
 
