@@ -84,13 +84,11 @@ class Reader:
                 self.problems.append(f"the old release could not be read: {table}: {error}")
 
 
-def kill_matrix(scene: Scene, stages: Iterable[Stage], plan: Iterable[tuple[str, str]]) -> Iterator[Injection]:
-    """Kill each stage at each (point, victim) of a plan."""
-    planned = list(plan)
-    for stage in stages:
-        for point, victim in planned:
-            if point != IN_TASKS or stage.sign:
-                yield kill(scene, stage, point, victim)
+def kill_matrix(scene: Scene, stage: Stage, plan: Iterable[tuple[str, str]]) -> Iterator[Injection]:
+    """Kill a stage at each (point, victim) of a plan."""
+    for point, victim in plan:
+        if point != IN_TASKS or stage.sign:
+            yield kill(scene, stage, point, victim)
 
 
 def kill(scene: Scene, stage: Stage, point: str, victim: str) -> Injection:
@@ -125,9 +123,7 @@ def kill(scene: Scene, stage: Stage, point: str, victim: str) -> Injection:
     return shown
 
 
-def _kill_at_work(
-    scene: Scene, stage: Stage, process: subprocess.Popen[bytes], victim: str, reader: Reader
-) -> None:
+def _kill_at_work(scene: Scene, stage: Stage, process: subprocess.Popen[bytes], victim: str, reader: Reader) -> None:
     """Kill from outside, as soon as the stage's tasks have made a file."""
     known = set(scene.root.glob(stage.sign))
     while process.poll() is None:

@@ -1,7 +1,7 @@
 """A small lake as it stands before each stage, to be put back and disturbed as often as wanted.
 
-Two ingests, so that every stage but the first finds an older release of its own tables. The lake always lies in the
-same folder: a stage that starts from the same state has the same inputs, paths and digest, and must make the same rows.
+Two ingests, so that what is disturbed finds an older release of its own tables. The lake always lies in the same
+folder: a stage that starts from the same state has the same inputs, paths and digest, and must make the same rows.
 Stages run as `python -m millpond …` in sessions of their own, so that a group, or one process of it, can be killed and
 what is left behind be found.
 """
@@ -25,9 +25,11 @@ from millpond.config import digest_of
 from millpond.errors import InputError, MillpondError
 from millpond.lake import Lake
 from millpond.schemas import OPS_RELEASES, TABLES
-from tests.archives import gold_pages, write_warc
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests"))  # no package; its helpers are imported by their own names, as the tests do
+from archives import gold_pages, write_warc  # noqa: E402
+
 PAGES = 40
 #: Archives of the second ingest: as many page files, so that curation has that many partitions and more.
 ARCHIVES = 7
@@ -126,8 +128,8 @@ class Scene:
         self.clean: dict[str, Contents] = {}
         """Stage → what the lake holds after an undisturbed run of it."""
 
-    def build(self, names: Sequence[str]) -> None:
-        """Run everything once, undisturbed, keeping the lake as it stands before each stage.
+    def build(self, last: str) -> None:
+        """Run everything once, undisturbed, up to a stage, keeping the lake as it stands before each.
 
         Raises:
             EvidenceError: a stage failed.
@@ -136,10 +138,9 @@ class Scene:
             self._undisturbed(stage)
         for stage in self.stages:
             shutil.copytree(self.root, self._kept(stage.name))
-            if names[-1:] == [stage.name]:
-                self.clean[stage.name] = self._undisturbed(stage)
-                return
             self.clean[stage.name] = self._undisturbed(stage)
+            if stage.name == last:
+                break
 
     def before(self, stage: Stage) -> Lake:
         """Put the lake back as it stood before a stage."""
@@ -153,16 +154,19 @@ class Scene:
 
     def start(self, stage: Stage, **environment: str) -> subprocess.Popen[bytes]:
         """Start a stage in a session and process group of its own."""
-        command = [sys.executable, "-m", "millpond", *stage.command]
-        return self._start([*command, "--lake", str(self.root), "--config", str(self.config), "--output", "json"], environment)
+        command = [sys.executable, "-m", "millpond", *stage.command, "--output", "json"]
+        return self._start([*command, *self._places()], environment)
 
-    def submit(self, master: str, job: Path, inputs: Sequence[str], conf: Mapping[str, str], **environment: str) -> Ended:
+    def submit(
+        self, master: str, job: Path, inputs: Sequence[str], conf: Mapping[str, str], **environment: str
+    ) -> Ended:
         """Run a job under spark-submit."""
+        spark_submit = [str(Path(sys.executable).with_name("spark-submit")), "--master", master]
         options = [part for key, value in conf.items() for part in ("--conf", f"{key}={value}")]
-        command = [str(Path(sys.executable).with_name("spark-submit")), "--master", master, *options, str(job)]
-        return self.end(
-            self._start([*command, "--lake", str(self.root), "--config", str(self.config), *inputs], environment)
-        )
+        return self.end(self._start([*spark_submit, *options, str(job), *self._places(), *inputs], environment))
+
+    def _places(self) -> list[str]:
+        return ["--lake", str(self.root), "--config", str(self.config)]
 
     def _start(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         own = {**os.environ, "JAVA_TOOL_OPTIONS": SHORT_JOBS, "PYSPARK_PYTHON": sys.executable, **environment}

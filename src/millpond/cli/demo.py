@@ -16,24 +16,21 @@ from typing import Any
 
 from millpond.cli import output
 from millpond.cli.demo_site import render_pages, serve
-from millpond.cli.options import needs
 from millpond.cli.reporting import make_report
 from millpond.config import read_settings
+from millpond.curate.config import CurateConfig
+from millpond.curate.job import curate
 from millpond.eval import sql
+from millpond.eval.config import EvalConfig
+from millpond.eval.job import evaluate_on_lake
+from millpond.ingest import job as ingest
+from millpond.ingest.config import IngestConfig
 from millpond.lake import Lake
 from millpond.progress import bar
 from millpond.publish import Outcome
-
-with needs("all", "torch", "transformers"):
-    from millpond.curate.config import CurateConfig
-    from millpond.curate.job import curate
-    from millpond.eval.config import EvalConfig
-    from millpond.eval.job import evaluate_on_lake
-    from millpond.ingest import job as ingest
-    from millpond.ingest.config import IngestConfig
-    from millpond.tokenize.config import TokenizeConfig
-    from millpond.tokenize.job import tokenize
-    from millpond.train.job import train_on_lake
+from millpond.tokenize.config import TokenizeConfig
+from millpond.tokenize.job import tokenize
+from millpond.train.job import train_on_lake
 
 SETTINGS = Path(__file__).with_name("demo.toml")
 NOTES = (

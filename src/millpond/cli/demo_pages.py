@@ -10,7 +10,7 @@ import importlib
 import inspect
 import io
 import pkgutil
-import pydoc
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -21,6 +21,9 @@ from typing import Any
 
 #: Modules whose import does something (opens a browser, prints, starts a program) or that are no documentation.
 LEFT_OUT = {"antigravity", "this", "idlelib", "turtledemo", "test", "__main__", "turtle", "tkinter", "lib2to3"}
+
+#: Where an object lies, which is another place each time.
+_ADDRESS = re.compile(" at 0x[0-9a-f]+")
 
 
 def module_names() -> list[str]:
@@ -69,7 +72,7 @@ def _module(module: ModuleType) -> Iterator[str]:
 
 def _heading(name: str, item: Any) -> str:
     try:
-        return escape(name + pydoc.stripid(str(inspect.signature(item))))
+        return escape(name + _ADDRESS.sub("", str(inspect.signature(item))))
     except (TypeError, ValueError):  # it is written in C and does not say
         return escape(name)
 

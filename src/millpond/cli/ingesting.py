@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from millpond.cli.options import needs, open_lake
+from millpond.cli.options import open_lake
 from millpond.config import load
 from millpond.errors import InputError
+from millpond.ingest import job
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.files import expand_paths
+from millpond.ingest.source import TEXT_SUFFIXES
 from millpond.publish import Outcome
-
-with needs("ingest"):
-    from millpond.ingest import job
-    from millpond.ingest.config import IngestConfig
-    from millpond.ingest.files import expand_paths
-    from millpond.ingest.source import TEXT_SUFFIXES
 
 
 def ingest_files(

