@@ -57,7 +57,8 @@ class Read:
         self.file = rows[-1][1]
         assert self.file["records"] == len(self.pages) + sum(row["records"] for row in self.rejects)
         assert self.file["bytes"] == path.stat().st_size
-        keys = [tuple(row[name] for name in WEB_REJECTS.key) for row in self.rejects]
+        told_by = ("file", "offset", "url", "reason", "detail")
+        keys = [tuple(row[name] for name in told_by) for row in self.rejects]
         assert len(keys) == len(set(keys))
         for spec, found in ((PAGES, self.pages), (WEB_REJECTS, self.rejects)):
             batcher = RowBatcher(spec.schema)
