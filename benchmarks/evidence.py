@@ -61,30 +61,28 @@ Machine: {processor}, {cores} cores, {memory_gib} GiB, {system}, Python {python}
 of old releases while something was being published.
 
 Each line is one kind of fault. *fired*: how often it demonstrably happened. *lost*, *doubled*: rows, by their keys,
-against an undisturbed run. *old release*: whether every reader found it readable and unchanged until the new one.
-*equal*: whether all tables end with the canonical digests of an undisturbed run.
+against an undisturbed run on the same {pages} real pages. *old release*: whether every reader found it readable and
+unchanged until the new one. *equal*: whether all tables end with the canonical digests of an undisturbed run.
 """
 
 _SECTIONS = {
-    "Killed": """\
-The stage runs as `millpond {stage}` on {pages} real pages. Of two kills at a point, one takes the process group with
-SIGKILL and the other the driver alone, which leaves Spark's Java and Python processes to end by themselves. The stage
-is run again at once, while they may still be there; a third run must find nothing to do. `in-tasks` is a kill from
-outside once the first task has made a file.
-""",
-    "Raced": "Two processes publish to one lake as fast as they can.\n",
+    "Raced": "Two processes publish to one lake as fast as they can.",
     "A row deleted between writing and audit": """\
 The stage is stopped once its files are staged, one row is taken out of one of them, and it goes on. The publish must
-be refused by the ledger, with no table and no release moved; running again must end as if undisturbed.
-""",
-    "Partitions": "Curation under `spark-submit --master local[n]`; as many tasks wrote candidates.\n",
-    "Tasks that die": "`spark-submit --master local[2,4]`; every first attempt is killed when its rows are done.\n",
+be refused by the ledger, with no table and no release moved; running again must end as if undisturbed.""",
+    "Partitions": "Curation under `spark-submit --master local[n]`; as many tasks wrote candidates.",
+    "Tasks that die": "`spark-submit --master local[2,4]`; every first attempt is killed when its rows are done.",
+    "Killed": """\
+A stage runs as `millpond STAGE`. Of two kills at a point, one takes the process group with SIGKILL and the other the
+driver alone, which leaves Spark's Java and Python processes, or the trainer, to end by themselves. The stage is run
+again at once, while they may still be there; a third run must find nothing to do. `in-tasks` is a kill from outside
+once the first task has made a file, or training a checkpoint.""",
 }
 
 
 def deleted_row(scene: Scene, stage: Stage, name: str) -> Injection:
     """Take a row out of a staged file and see the publish refused."""
-    shown = Injection("A row deleted between writing and audit", f"{stage.name}: {name}")
+    shown = Injection("A row deleted between writing and audit", f"{stage.name}, {name}")
     lake = scene.before(stage)
     reader = Reader(lake)
     heads = _heads(lake)
@@ -176,7 +174,7 @@ def partitions(scene: Scene, stage: Stage, count: int) -> Injection:
 
 def dying_tasks(scene: Scene, stage: Stage) -> Injection:
     """Ingest with tasks whose first attempt dies."""
-    shown = Injection("Tasks that die", f"{stage.name}: {ARCHIVES} tasks, each once")
+    shown = Injection("Tasks that die", f"{stage.name}, {ARCHIVES} tasks, each once")
     log = scene.folder / "fired"
     log.unlink(missing_ok=True)
     scene.before(stage)
@@ -194,7 +192,7 @@ def _succeed(shown: Injection, ended: Ended) -> None:
 
 def inject(folder: Path, data: Path, quick: bool) -> Iterator[Injection]:
     """Everything, one after the other."""
-    yield race(folder, 5 if quick else 20)
+    yield race(folder, 10 if quick else 20)
     scene = Scene(folder, data)
     scene.build(SPARK_STAGES[-1] if quick else scene.stages[-1].name)
     stages = {stage.name: stage for stage in scene.stages}
@@ -219,6 +217,7 @@ def write(injections: Sequence[Injection], command: str, minutes: float, path: P
             command=command,
             minutes=minutes,
             verdict="All as it should be:" if all(shown.ok for shown in injections) else "FAILED:",
+            pages=PAGES,
             injected=len(injections),
             fired=sum(shown.fired for shown in injections),
             lost=sum(shown.lost for shown in injections),
@@ -232,13 +231,8 @@ def write(injections: Sequence[Injection], command: str, minutes: float, path: P
         )
     ]
     for section, shown in groupby(injections, key=lambda shown: shown.section):
-        heading, _, stage = section.partition(": ")
-        parts += [
-            f"## {section}\n",
-            _SECTIONS[heading].format(stage=stage, pages=PAGES) if heading in _SECTIONS else "",
-        ]
         rows = [_row(fault, list(same)) for fault, same in groupby(shown, key=lambda shown: shown.fault)]
-        parts.append(table(COLUMNS, rows))
+        parts += [f"## {section}\n", f"{_SECTIONS[section]}\n", table(COLUMNS, rows)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(parts))
 
@@ -246,6 +240,7 @@ def write(injections: Sequence[Injection], command: str, minutes: float, path: P
 def _row(fault: str, same: Sequence[Injection]) -> tuple[str, ...]:
     looked = [shown.readable for shown in same if shown.readable is not None]
     problems = "; ".join(dict.fromkeys(problem for shown in same for problem in shown.problems))
+    failed = f"**FAILED** {' '.join(problems.split())[:400]}".replace("|", "/")
     return (
         fault,
         str(len(same)),
@@ -254,7 +249,7 @@ def _row(fault: str, same: Sequence[Injection]) -> tuple[str, ...]:
         str(sum(shown.doubled for shown in same)),
         "–" if not looked else "unchanged" if all(looked) else "NOT unchanged",
         "yes" if all(shown.equal for shown in same) else "NO",
-        "ok" if all(shown.ok for shown in same) else f"**FAILED** {' '.join(problems.split())}".replace("|", "/"),
+        "ok" if all(shown.ok for shown in same) else failed,
     )
 
 

@@ -59,7 +59,8 @@ class Injection:
         self.lost, self.doubled = lost_and_doubled(scene.clean[stage], found)
         different = differing(scene.clean[stage], found)
         self.equal = not different
-        self.problems += [f"{table} differs from an undisturbed run" for table in different]
+        if different:
+            self.problems.append(f"not as after an undisturbed run: {', '.join(different)}")
 
 
 class Reader:
@@ -67,7 +68,7 @@ class Reader:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self.release = lake.release()
+        self.releases = lake.releases()
         self.digests = {table: lake.digest(table) for table in lake.tables()}
         self.reads = 0
         self.problems: list[str] = []
@@ -78,7 +79,7 @@ class Reader:
         for table in tables or [next(self._next)]:
             self.reads += 1
             try:
-                if self.lake.release() != self.release or self.lake.digest(table) != self.digests[table]:
+                if self.lake.releases() != self.releases or self.lake.digest(table) != self.digests[table]:
                     self.problems.append(f"the old release changed: {table}")
             except Exception as error:  # whatever a reader meets is what is looked for here
                 self.problems.append(f"the old release could not be read: {table}: {error}")
@@ -93,7 +94,7 @@ def kill_matrix(scene: Scene, stage: Stage, plan: Iterable[tuple[str, str]]) -> 
 
 def kill(scene: Scene, stage: Stage, point: str, victim: str) -> Injection:
     """Kill one stage once, run it again, and once more."""
-    shown = Injection(f"Killed: {stage.name}", point)
+    shown = Injection("Killed", f"{stage.name}, {point}")
     reader = Reader(scene.before(stage))
     log = scene.folder / "fired"
     log.unlink(missing_ok=True)
@@ -113,11 +114,11 @@ def kill(scene: Scene, stage: Stage, point: str, victim: str) -> Injection:
     if again.code or again.result["unchanged"]:
         shown.problems.append(f"running again: exit code {again.code}, {again.result or again.log}")
     shown.compare(scene, stage.name)
-    newest = scene.lake().release()
-    if reader.release is None or newest is None or newest.number != reader.release.number + 1:
-        shown.problems.append(f"running again made release {newest}, after {reader.release}")
+    newest = scene.lake().releases()
+    if [release.number for release in newest] != list(range(1, len(reader.releases) + 2)):
+        shown.problems.append(f"there were {len(reader.releases)} releases, and running again made it {len(newest)}")
     third = scene.run(stage)
-    if third.code or not third.result["unchanged"] or scene.lake().release() != newest:
+    if third.code or not third.result["unchanged"] or scene.lake().releases() != newest:
         shown.problems.append(f"the third run: exit code {third.code}, {third.result or third.log}")
     shown.problems += _orphans(process.pid)
     return shown
@@ -151,5 +152,5 @@ def whole_plan() -> list[tuple[str, str]]:
 
 
 def short_plan() -> list[tuple[str, str]]:
-    """Every point once, the victims taking turns."""
-    return list(zip((*faults.POINTS, IN_TASKS), itertools.cycle(VICTIMS), strict=False))
+    """Every named point once, the victims taking turns, and both in the middle of the tasks."""
+    return [*zip(faults.POINTS, itertools.cycle(VICTIMS), strict=False), *((IN_TASKS, victim) for victim in VICTIMS)]

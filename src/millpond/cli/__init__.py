@@ -6,6 +6,7 @@ as text or with `--output json` as JSON; progress and errors go to stderr, an er
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -16,8 +17,16 @@ from millpond.errors import MillpondError
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `millpond` script; always ends in `SystemExit`."""
+    handler = logging.StreamHandler()
+    handler.addFilter(_is_no_interrupt)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", handlers=[handler])
     try:
         app(arguments, prog_name="millpond")
     except MillpondError as error:
         output.fail(error)
         sys.exit(error.exit_code)
+
+
+def _is_no_interrupt(record: logging.LogRecord) -> bool:
+    """Spark's gateway logs Ctrl-C with a traceback before it passes it on."""
+    return not (record.exc_info and record.exc_info[0] is KeyboardInterrupt)

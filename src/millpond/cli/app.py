@@ -233,7 +233,7 @@ def doctor(format: options.Output = output.Format.TEXT) -> None:
 
 @app.command(rich_help_panel=WHOLE, epilog=_examples("run corpus.toml --lake lake --set train.steps=500"))
 def run(
-    config: Annotated[Path, typer.Argument(help="TOML file with [run] and a section per stage.")],
+    config: Annotated[Path, typer.Argument(help="TOML file with a section run and one per stage.")],
     lake: options.Lake = None,
     set: options.Set = None,
     format: options.Output = output.Format.TEXT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from millpond.eval import sql
 from millpond.lake import Lake
 
 PROMPT, MORE = "millpond> ", "     ...> "
-HISTORY = Path.home() / ".millpond_history"
+HISTORY = Path("~/.millpond_history")
 HELP = "End a query with ;   \\d lists the tables, \\d TABLE its columns, \\q or Ctrl-D ends."
 
 #: Rows shown to people; JSON has all of them.
@@ -50,10 +51,7 @@ def _prompt(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
         for statement in _statements():
             if statement == "\\q":
                 return
-            try:
-                _attempt(lake, connection, statement)
-            except KeyboardInterrupt:
-                output.note("interrupted")
+            _attempt(lake, connection, statement)
         output.line("")
 
 
@@ -82,10 +80,10 @@ def _attempt(lake: Lake, connection: duckdb.DuckDBPyConnection, statement: str) 
     """Answer a statement or say what is wrong with it; whether it was answered."""
     try:
         command, _, table = statement.rstrip("; ").partition(" ")
-        if command == "\\d":
-            _answer(
-                connection, f"select column_name, column_type from (describe {table})"
-            ) if table else looking.tables(lake)
+        if command == "\\d" and table:
+            _answer(connection, f"select column_name, column_type from (describe {table})")
+        elif command == "\\d":
+            looking.tables(lake)
         elif command.startswith("\\"):
             output.note(HELP)
         else:
@@ -97,13 +95,26 @@ def _attempt(lake: Lake, connection: duckdb.DuckDBPyConnection, statement: str) 
 
 
 def _answer(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    result = sql.run(connection, query, max_rows=None if output.is_json() else ROWS)
+    with _interruptible():
+        result = sql.run(connection, query, max_rows=None if output.is_json() else ROWS)
     twice = [name for name, count in Counter(result.columns).items() if count > 1]
     if twice and output.is_json():
         raise InputError(f"two columns are called {twice[0]}: name them apart with AS")
     output.answer(result.columns, result.rows)
+    if not result.rows:
+        output.note("no rows")
     if result.truncated:
         output.note(f"the first {ROWS:,} rows; --output json gives all")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the program: DuckDB looks for it between tasks only, and one can take minutes."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -114,10 +125,10 @@ def _history() -> Iterator[None]:
     except ImportError:  # a Python built without it
         yield
         return
-    with contextlib.suppress(OSError):  # there is none yet, or no home to keep it in
-        readline.read_history_file(HISTORY)
+    with contextlib.suppress(OSError, RuntimeError):  # there is none yet, or no home to keep it in
+        readline.read_history_file(HISTORY.expanduser())
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            readline.write_history_file(HISTORY)
+        with contextlib.suppress(OSError, RuntimeError):
+            readline.write_history_file(HISTORY.expanduser())

@@ -6,6 +6,7 @@ tokenized, trained on and evaluated. Nothing is downloaded. Settings stand in `d
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -111,4 +112,7 @@ def _show(lake: Lake, report: Path) -> None:
 
 def _program() -> str:
     """How this Millpond is called from here."""
-    return "millpond" if shutil.which("millpond") else f"{shlex.quote(sys.executable)} -m millpond"
+    if shutil.which("millpond"):
+        return "millpond"
+    script = Path(sys.executable).with_name("millpond")
+    return shlex.quote(os.path.relpath(script)) if script.exists() else f"{shlex.quote(sys.executable)} -m millpond"

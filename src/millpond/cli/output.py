@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -29,8 +29,9 @@ CELL, VALUE = 240, 4000
 #: Columns where there is no terminal: a pipe's reader wants a row on a line.
 _UNWRAPPED = 1 << 16
 
-#: A table at most so much wider than the terminal is folded into it; a wider one is shown value by value.
-_FOLD = 1.25
+#: A table at most so much wider than the terminal is folded into it, its text columns down to this many characters;
+#: a wider one is shown value by value.
+_FOLD, _NARROW = 1.25, 16
 
 
 class Format(StrEnum):
@@ -77,15 +78,15 @@ def note(text: str) -> None:
         progress.console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table for people, a list of objects for machines."""
     if is_json():
         value([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    numeric = [rows and all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
-    for name, right in zip(columns, numeric, strict=True):
-        shown.add_column(name, justify="right" if right else "left", overflow="fold")
+    shown = Table(box=None, pad_edge=False, header_style="dim")
+    for name, number in zip(columns, _numeric(columns, rows), strict=True):
+        justify: Literal["left", "right"] = "right" if number else "left"
+        shown.add_column(name, justify=justify, overflow="fold", no_wrap=number, min_width=len(name))
     for row in rows:
         shown.add_row(*(Text(_cell(cell)) for cell in row))
     _console().print(shown)
@@ -93,7 +94,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | No
 
 def answer(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A query's answer: a table, or value by value where the terminal is too narrow for one."""
-    if is_json() or not rows or _natural_width(columns, rows) <= _console().width * _FOLD:
+    if is_json() or not rows or _fits(columns, rows, _console().width):
         table(columns, rows)
         return
     widest = max(len(name) for name in columns)
@@ -130,9 +131,18 @@ def _console() -> Console:
     return Console(soft_wrap=True, width=None if sys.stdout.isatty() else _UNWRAPPED)
 
 
-def _natural_width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+def _fits(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> bool:
     widths = [max(len(name), *(len(_cell(row[i])) for row in rows)) for i, name in enumerate(columns)]
-    return sum(widths) + 2 * (len(widths) - 1)
+    total = sum(widths) + 2 * (len(widths) - 1)
+    text = [i for i, number in enumerate(_numeric(columns, rows)) if not number]
+    foldable = sum(max(0, widths[i] - max(_NARROW, len(columns[i]))) for i in text)
+    return total <= width or (total <= width * _FOLD and total - foldable <= width)
+
+
+def _numeric(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[bool]:
+    """Which columns hold numbers alone, and at least one."""
+    kinds = [{type(row[i]) for row in rows} - {type(None)} for i in range(len(columns))]
+    return [bool(found) and found <= {int, float, Decimal} for found in kinds]
 
 
 def _cell(cell: Any) -> str:
