@@ -70,7 +70,7 @@ _SECTIONS = {
     "A row deleted between writing and audit": """\
 The stage is stopped once its files are staged, one row is taken out of one of them, and it goes on. The publish must
 be refused by the ledger, with no table and no release moved; running again must end as if undisturbed.""",
-    "Partitions": "Curation under `spark-submit --master local[n]`; as many tasks wrote candidates.",
+    "Partitions": "The job under `spark-submit --master local[n]`, with n shuffle partitions and n or more tasks.",
     "Tasks that die": "`spark-submit --master local[2,4]`; every first attempt is killed when its rows are done.",
     "Killed": """\
 A stage runs as `millpond STAGE`. Of two kills at a point, one takes the process group with SIGKILL and the other the
@@ -156,7 +156,7 @@ def race(folder: Path, releases: int) -> Injection:
 
 def partitions(scene: Scene, stage: Stage, count: int) -> Injection:
     """Curate with so many partitions."""
-    shown = Injection("Partitions", f"{stage.name} in {count}")
+    shown = Injection("Partitions", f"{stage.name}, local[{count}]")
     scene.before(stage)
     conf = {
         "spark.sql.files.minPartitionNum": str(count),
@@ -165,9 +165,8 @@ def partitions(scene: Scene, stage: Stage, count: int) -> Injection:
     }
     _succeed(shown, scene.submit(f"local[{count}]", ROOT / "curate" / "job.py", (), conf))
     written = len(scene.lake().files("corpus.candidates"))
-    shown.fired = written == count
-    if written != count:
-        shown.problems.append(f"{written} tasks wrote candidates")
+    shown.fault += f", {written} tasks wrote candidates"
+    shown.fired = written == 1 if count == 1 else written >= count  # Spark packs whole files, and may need one more
     shown.compare(scene, stage.name)
     return shown
 

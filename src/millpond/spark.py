@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,12 +118,29 @@ def _start_jvm(settings: Mapping[str, str]) -> None:
     threading.Thread(target=_relay, args=(reading,), name="spark-stderr", daemon=True).start()
     try:
         conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
-        gateway = launch_gateway(conf, {"stderr": writing})  # type: ignore[no-untyped-call]
+        with _interrupt_later():
+            gateway = launch_gateway(conf, {"stderr": writing})  # type: ignore[no-untyped-call]
     except PySparkRuntimeError as error:
         raise MillpondError(f"Spark did not start with {os.environ['JAVA_HOME']}; it says why above") from error
     finally:
         os.close(writing)
     SparkContext._ensure_initialized(gateway=gateway)
+
+
+@contextmanager
+def _interrupt_later() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block: a gateway given up while it starts leaves its JVM running for good."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _relay(stderr: int) -> None:

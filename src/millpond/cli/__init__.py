@@ -18,7 +18,7 @@ from millpond.errors import MillpondError
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `millpond` script; always ends in `SystemExit`."""
     handler = logging.StreamHandler()
-    handler.addFilter(_is_no_interrupt)
+    handler.addFilter(_is_news)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", handlers=[handler])
     try:
         app(arguments, prog_name="millpond")
@@ -27,6 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
 
 
-def _is_no_interrupt(record: logging.LogRecord) -> bool:
-    """Spark's gateway logs Ctrl-C with a traceback before it passes it on."""
-    return not (record.exc_info and record.exc_info[0] is KeyboardInterrupt)
+def _is_news(record: logging.LogRecord) -> bool:
+    """Spark's gateway logs with a traceback what it also raises, Ctrl-C too."""
+    return "py4j" not in record.pathname
