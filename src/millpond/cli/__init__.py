@@ -18,6 +18,7 @@ from millpond.errors import MillpondError
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `millpond` script; always ends in `SystemExit`."""
     handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)  # some libraries set their own loggers to more
     handler.addFilter(_is_news)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", handlers=[handler])
     try:
