@@ -21,6 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 from millpond.config import load
 from millpond.errors import MillpondError, ShardError
 from millpond.shard import ShardSet
+from millpond.train.alone import sole_trainer, stop_at_end_of_input
 from millpond.train.config import TrainConfig
 from millpond.train.loop import train
 from millpond.train.parallel import open_world
@@ -37,7 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="KEY=VALUE",
         help="override, such as optimizer.learning_rate=1e-3",
     )
+    parser.add_argument(
+        "--until-eof", action="store_true", help="stop, with the state saved, when standard input ends"
+    )
     options = parser.parse_args(arguments)
+    if options.until_eof:
+        stop_at_end_of_input()
     is_main = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(
         stream=sys.stdout,
@@ -48,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         config = load(TrainConfig, options.config, "train", options.set)
-        with open_world(config.device, config.timeout_seconds) as world:
+        with (
+            open_world(config.device, config.timeout_seconds) as world,
+            # Half of what the other processes wait for this one.
+            sole_trainer(config.out, world, config.timeout_seconds / 2),
+        ):
             shards = open_shards(config.data.shards, "train")
             validation = None
             if config.data.validation is not None:

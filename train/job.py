@@ -111,10 +111,14 @@ def _launch(config: Path, processes: int) -> None:
         "millpond.train",
         "--config",
         str(config),
+        "--until-eof",
     ]
     last: deque[str] = deque(maxlen=5)
     complaint = ""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    # Its standard input is never written to: it ends with this process, and the trainer with it.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         try:
             for line in process.stdout or ():
                 if line.strip():

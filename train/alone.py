@@ -1,0 +1,63 @@
+"""One trainer to a run's folder, and none that outlives who started it.
+
+A stage that is killed leaves its trainer behind, and the next one would write into the same checkpoints. So a
+trainer started by a stage ends, with its state saved, when the stage's end of a pipe closes, and whoever trains holds
+a lock that goes with the process however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from millpond.errors import MillpondError
+from millpond.train.parallel import World
+
+LOCK = ".lock"
+
+
+def stop_at_end_of_input() -> None:
+    """From here on, end as on SIGTERM, with the state saved, when standard input ends."""
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def sole_trainer(out: Path, world: World, wait_seconds: float) -> Iterator[None]:
+    """Hold the run's folder `out` for the length of a block; another trainer gets `wait_seconds` to let go.
+
+    Raises:
+        MillpondError: another trainer goes on holding it.
+    """
+    if not world.is_main:
+        world.barrier()
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOCK).open("w") as file:
+        until = time.monotonic() + wait_seconds
+        while not _locked(file.fileno()):
+            if time.monotonic() > until:
+                raise MillpondError(f"{out}: another process trains this run: wait for it, or end it")
+            time.sleep(0.2)
+        world.barrier()
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
