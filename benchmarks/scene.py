@@ -28,6 +28,7 @@ from millpond.schemas import OPS_RELEASES, TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tests"))  # no package; its helpers are imported by their own names, as the tests do
+import cluster  # noqa: E402
 from archives import gold_pages, write_warc  # noqa: E402
 
 PAGES = 40
@@ -35,8 +36,6 @@ PAGES = 40
 ARCHIVES = 7
 #: Columns that say when and by which run a row was made; equal work differs in nothing else.
 VOLATILE = frozenset({"run_id", "started_at", "finished_at", "seconds", "data_seconds"})
-#: Compiling less and collecting in one thread halves the time of a job of seconds.
-SHORT_JOBS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 SETTINGS = """
 [curate.extract]
 extractor = "resiliparse"
@@ -169,7 +168,7 @@ class Scene:
         return ["--lake", str(self.root), "--config", str(self.config)]
 
     def _start(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        own = {**os.environ, "JAVA_TOOL_OPTIONS": SHORT_JOBS, "PYSPARK_PYTHON": sys.executable, **environment}
+        own = {**cluster.environment(), **environment}
         # Files and no pipes: a pipe stays open as long as anything that is left behind.
         with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
             return subprocess.Popen(

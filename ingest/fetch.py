@@ -110,6 +110,8 @@ class Fetcher:
                     key, text = name.decode("latin-1").lower(), value.decode("latin-1")
                     headers[key] = f"{headers[key]}, {text}" if key in headers else text
                 status = response.status
+        except _Refused as error:
+            raise FetchError(Reason.FETCH_FAILED, str(error)) from error
         except _FAILURES as error:
             detail = str(error) or type(error).__name__
             raise FetchError(Reason.FETCH_FAILED, f"{type(error).__name__}: {detail}") from error
@@ -177,12 +179,14 @@ class _GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        name = host.strip("[]")
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        usable = [a for a in addresses if host.strip("[]") in self._allowed or is_public(a)]
+        usable = [a for a in addresses if name in self._allowed or is_public(a)]
         if not usable:
-            raise _Refused(f"{host} is at {', '.join(addresses)}: not a public address")
-        failure: Exception = _Refused(f"{host} has no address")
+            where = f"{name} is at {', '.join(addresses)}, not a public address"
+            raise _Refused(f'{where}: allow it with site.allow_private=["{name}"]')
+        failure: Exception = OSError(f"{name} has no address")
         for address in usable:
             try:
                 stream = self._inner.connect_tcp(address, port, self._clock.left(), local_address, socket_options)

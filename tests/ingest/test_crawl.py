@@ -379,7 +379,7 @@ def test_private_addresses_are_refused_when_connecting(monkeypatch: pytest.Monke
         real = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest, **more))
         with Fetcher(SiteConfig(allow_private=("other.example",))) as fetcher:
-            with pytest.raises(FetchError, match=r"not a public address") as caught:
+            with pytest.raises(FetchError, match=r"not a public address: allow it with site.allow_private=") as caught:
                 fetcher.get(f"http://rebound.example:{port}/")
             assert caught.value.reason is Reason.FETCH_FAILED
             assert server.asked == []
