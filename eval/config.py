@@ -8,8 +8,8 @@ from pydantic import Field
 
 from millpond.config import StageConfig
 
-#: `eval.results.task` of the byte trigram baseline on the same documents; its only metric is bits_per_byte.
-TRIGRAM_TASK = "trigram"
+#: `eval.results.metric` of the byte trigram baseline: bits per byte on all documents of the split.
+TRIGRAM_METRIC = "trigram_bits_per_byte"
 
 
 class EvalConfig(StageConfig):

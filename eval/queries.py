@@ -1,7 +1,7 @@
 """Questions that people ask of a lake, as named SQL.
 
-Each query reads only the views of `millpond.eval.sql`; `$name` marks a parameter. The report, the command
-line and the lineage functions all use these texts, so what a page says can be asked again by hand.
+Each query reads only the views of `millpond.eval.sql`; `$name` marks a parameter. The report and `millpond trace` ask
+them as they stand here, so what they say can be asked again by hand.
 """
 
 from __future__ import annotations
@@ -45,15 +45,6 @@ ORDER BY pages DESC, stage, reason, rule
 """,
 )
 
-LEDGER = Query(
-    "What did every run take in, pass on and drop?",
-    """
-SELECT run_id, stage, unit, entry, reason, amount
-FROM ops.ledger
-ORDER BY run_id, unit, entry, amount DESC, reason
-""",
-)
-
 BALANCE = Query(
     "Do the books balance?",
     """
@@ -94,9 +85,9 @@ ORDER BY documents DESC, 1
 )
 
 AUDITS = Query(
-    "Which tables passed their audits?",
+    "What did each table's audits check?",
     """
-SELECT "table", count(*) FILTER (success) AS passed, count(*) FILTER (NOT success) AS failed
+SELECT "table", count(*) AS expectations
 FROM ops.audits
 GROUP BY "table"
 ORDER BY "table"
@@ -123,61 +114,18 @@ LIMIT 20
 """,
 )
 
-_CHAIN = """
-       t."offset", t.length,
-       coalesce(p.source_file, d.source_file) AS source_file,
-       coalesce(p.source_offset, d.source_offset) AS source_offset
-FROM tokens.documents t
-LEFT JOIN corpus.documents d USING (doc_id)
-LEFT JOIN web.pages p ON p.page_id = t.doc_id"""
-
-TRACE = Query(
-    "Which pages are the tokens of one row from?",
-    f"""
-SELECT t.doc_id, coalesce(d.url, p.url) AS url,{_CHAIN}
-WHERE t.shard = $shard AND t.sample = $sample AND t."row" = $row
-ORDER BY t."offset"
-""",
-    ("shard", "sample", "row"),
-)
-
 TRACE_STEP = Query(
     "Which pages fed one training step?",
-    f"""
-SELECT b.position, b.shard, b.sample, b."row", t.doc_id, coalesce(d.url, p.url) AS url,{_CHAIN}
-JOIN train.batches b ON b.shard = t.shard AND b.sample = t.sample AND b."row" = t."row"
+    """
+SELECT b.position, b.shard, b.sample, b."row", t.doc_id, coalesce(d.url, p.url) AS url, t."offset", t.length,
+       coalesce(p.source_file, d.source_file) AS source_file,
+       coalesce(p.source_offset, d.source_offset) AS source_offset
+FROM train.batches b
+LEFT JOIN tokens.documents t ON t.shard = b.shard AND t.sample = b.sample AND t."row" = b."row"
+LEFT JOIN corpus.documents d USING (doc_id)
+LEFT JOIN web.pages p ON p.page_id = t.doc_id
 WHERE b.run = $run AND b.step = $step
 ORDER BY b.position, t."offset"
 """,
     ("run", "step"),
 )
-
-SITE_STEPS = Query(
-    "When did a training run see this site?",
-    """
-SELECT b.run, count(DISTINCT b.step) AS steps, min(b.step) AS first_step, max(b.step) AS last_step,
-       count(DISTINCT d.doc_id) AS documents
-FROM corpus.documents d
-JOIN tokens.documents t USING (doc_id)
-JOIN train.batches b ON b.shard = t.shard AND b.sample = t.sample AND b."row" = t."row"
-WHERE d.registered_domain = $domain
-GROUP BY b.run
-ORDER BY b.run
-""",
-    ("domain",),
-)
-
-QUERIES: dict[str, Query] = {
-    "outcomes": OUTCOMES,
-    "rejects": REJECTS_BY_RULE,
-    "ledger": LEDGER,
-    "balance": BALANCE,
-    "domains": DOMAINS,
-    "languages": LANGUAGES,
-    "audits": AUDITS,
-    "releases": RELEASES,
-    "loss_jumps": LOSS_JUMPS,
-    "trace": TRACE,
-    "trace_step": TRACE_STEP,
-    "site_steps": SITE_STEPS,
-}

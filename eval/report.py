@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from millpond.errors import InputError
 from millpond.eval import figures
-from millpond.eval.config import TRIGRAM_TASK
+from millpond.eval.config import TRIGRAM_METRIC
 from millpond.eval.figures import Figure
 from millpond.eval.plots import plain
 from millpond.eval.queries import BALANCE, DOMAINS, LOSS_JUMPS, OUTCOMES, REJECTS_BY_RULE, RELEASES, TRACE_STEP
@@ -80,16 +80,11 @@ def build_report(
     Args:
         notes: sentences under the title.
         would_drop: reason → candidates that the filter preset named `preset` would have dropped.
-        train_run: whose loss to draw; by default the run that finished last.
+        train_run: whose loss and evaluation to show, by name.
     """
     lake = _Lake(connection)
-    train_run = train_run or _newest_run(lake)
     shown = _figures(lake, would_drop, preset, train_run)
-    tables = [
-        table
-        for table in (_ledger(lake), _rules(lake), _domains(lake), _releases(lake), _pages(lake), _audits(lake))
-        if table
-    ]
+    tables = [table for table in (_ledger(lake), _rules(lake), _domains(lake), _releases(lake), _pages(lake)) if table]
     queries = [
         (query.title, _with_values(query.sql, train_run).strip()) for query in (OUTCOMES, LOSS_JUMPS, TRACE_STEP)
     ]
@@ -140,14 +135,6 @@ def write_report(html: str, path: str | Path) -> Path:
     return target
 
 
-def _newest_run(lake: _Lake) -> str | None:
-    rows = lake.ask(
-        "SELECT t.run FROM train.runs t LEFT JOIN ops.runs o ON o.run_id = t.run OR "
-        "(TRY_CAST(o.config AS JSON) ->> '$.run') = t.run ORDER BY o.finished_at DESC NULLS LAST, t.run DESC LIMIT 1"
-    )
-    return rows[0][0] if rows else None
-
-
 def _sample(lake: _Lake, train_run: str | None) -> tuple[str, str] | None:
     """(prompt, continuation) that the model wrote at its last evaluation."""
     rows = lake.ask(
@@ -196,22 +183,25 @@ def _headline(lake: _Lake, train_run: str | None) -> list[tuple[str, str, str]]:
 
 
 def _model_numbers(lake: _Lake, train_run: str) -> list[tuple[str, str, str]]:
+    splits = lake.ask(
+        "SELECT DISTINCT task FROM eval.results WHERE run = $run AND list_contains($splits, task) "
+        "ORDER BY list_position($splits, task)",
+        run=train_run,
+        splits=[VALIDATION_TASK, "test", "train"],
+    )
+    if not splits:
+        lake.missing.append("The trained model has not been evaluated yet.")
+        return []
+    split = splits[0][0]
     values = {
         (step, metric): value
         for step, metric, value in lake.ask(
-            "SELECT step, metric, value FROM eval.results WHERE run = $run AND task = $task",
+            "SELECT step, metric, value FROM eval.results WHERE run = $run AND task = $split",
             run=train_run,
-            task=VALIDATION_TASK,
+            split=split,
         )
     }
-    if not values:
-        lake.missing.append("The trained model has not been evaluated yet.")
-        return []
-    trigram = lake.ask(
-        "SELECT value FROM eval.results WHERE run = $run AND task = $task AND metric = 'bits_per_byte'",
-        run=train_run,
-        task=TRIGRAM_TASK,
-    )
+    trigram = [value for (_, metric), value in values.items() if metric == TRIGRAM_METRIC]
     numbers = []
     for metric, name in (("loss", "loss"), ("bits_per_byte", "bits per byte")):
         steps = sorted(step for step, other in values if other == metric)
@@ -219,7 +209,9 @@ def _model_numbers(lake: _Lake, train_run: str) -> list[tuple[str, str, str]]:
             first, last = values[steps[0], metric], values[steps[-1], metric]
             explanation = f"from {first:.3f} at step {steps[0]:,}" if len(steps) > 1 else f"at step {steps[0]:,}"
             if metric == "bits_per_byte" and trigram:
-                explanation += f"; a byte trigram has {trigram[0][0]:.3f}"
+                explanation += f"; a byte trigram has {trigram[0]:.3f}"
+            if split != VALIDATION_TASK:
+                explanation += f"; on the {split} split"
             numbers.append((name, f"{last:.3f}", explanation))
     return numbers
 
@@ -281,23 +273,6 @@ def _pages(lake: _Lake) -> Table | None:
     ]
     note = "Eight kept documents, drawn by the digest of their text."
     return Table("pages", "A few kept pages", ("title", "domain", "language", "text"), rows, note) if rows else None
-
-
-def _audits(lake: _Lake) -> Table | None:
-    (checked,) = lake.ask("SELECT count(*), count(*) FILTER (NOT success) FROM ops.audits")
-    if not checked[0]:
-        return None
-    rows = [
-        [Cell(table), Cell(expectation), Cell(column or ""), Cell(observed or "", bad=True), Cell(threshold or "")]
-        for table, expectation, column, observed, threshold in lake.ask(
-            'SELECT "table", expectation, "column", observed, threshold FROM ops.audits WHERE NOT success '
-            'ORDER BY run_id DESC, "table", expectation, "column"'
-        )[: 2 * _TABLE_ROWS]
-    ]
-    note = (
-        f"{checked[1]:,} of {checked[0]:,} expectations were not met." if checked[1] else "Every expectation was met."
-    )
-    return Table("audits", "Failed audits", ("table", "expectation", "column", "observed", "required"), rows, note)
 
 
 def _releases(lake: _Lake) -> Table | None:

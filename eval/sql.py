@@ -67,15 +67,17 @@ class Result:
     """More rows followed than `max_rows`."""
 
 
-def connect(lake: TableFiles) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB over the lake's newest release, then lock it.
+def connect(lake: TableFiles, tables: Mapping[str, int] | None = None) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB over a release of the lake, then lock it.
+
+    `tables` are the release's snapshots by table; the newest release's by default.
 
     Times are in UTC. What does not fit in memory spills to the system's folder for temporary files.
 
     Raises:
         LakeError: a data file of the release is missing or is not Parquet.
     """
-    files = _released_files(lake)
+    files = _released_files(lake, tables)
     connection = duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
@@ -165,9 +167,9 @@ def write_database(lake: TableFiles, path: str | Path) -> Path:
     return target
 
 
-def _released_files(lake: TableFiles) -> dict[str, list[str]]:
+def _released_files(lake: TableFiles, tables: Mapping[str, int] | None = None) -> dict[str, list[str]]:
     """Absolute paths by table, all of one release: the snapshots are looked up once."""
-    released = lake.tables()
+    released = lake.tables() if tables is None else tables
     files: dict[str, list[str]] = {}
     for name in TABLES:
         if name in released:

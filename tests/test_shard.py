@@ -241,8 +241,9 @@ def test_a_set_is_sorted_by_name_and_known_by_its_content(tmp_path: Path) -> Non
     other = ShardSet(sorted((tmp_path / "one").glob("*.index.json"), reverse=True))
     write_shards(tmp_path / "moved")
     moved = ShardSet.of_folder(tmp_path / "moved", "train", verify=True)
-    assert one.names == other.names == ("train-00000-000.tar", "train-00001-000.tar", "train-00002-000.tar")
-    assert one.fingerprint == other.fingerprint == moved.fingerprint
+    files = ("train-00000-000.tar", "train-00001-000.tar", "train-00002-000.tar")
+    assert one.names == other.names == tuple(f"one/{file}" for file in files)
+    assert one.fingerprint == other.fingerprint == moved.fingerprint and moved.names[0] == f"moved/{files[0]}"
     assert one.total_rows == sum(shard.index.rows for shard in map(one.shard, range(3)))
     assert one.total_tokens == sum(shard.index.tokens for shard in map(one.shard, range(3)))
     changed = shard_set(tmp_path / "changed", (40, 9, 24))

@@ -5,7 +5,8 @@
 
 Documents are split and ordered by a seeded hash of their id, into a number of buckets that is fixed before
 anything is encoded; a task writes whole buckets. So the bytes of every shard depend on the documents and the
-configuration alone. Shards lie in `shards/<digest>` of the lake, with the tokenizer beside them.
+configuration alone. Shards lie in `shards/<tokenization>` of the lake, a digest of what decides their bytes, with
+the tokenizer beside them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from millpond import faults
-from millpond.config import load
+from millpond.config import digest_of, load
 from millpond.errors import LakeError
 from millpond.lake import Lake
 from millpond.progress import bar, spark_bar
@@ -56,13 +57,21 @@ def tokenize(lake: Lake, config: TokenizeConfig) -> Outcome:
         return run.unchanged(release)
     faults.point("before-data")
     files = lake.files(DOCUMENTS.name, snapshot)
-    folder = lake.root / "shards" / run.digest[:16]
     words = given or _train(files, config)
+    folder = lake.root / "shards" / _identity(files, words, config)
     words.save(folder / "tokenizer")
     config.write(folder / "config.json")
     _write(run, words, files, folder, config, snapshot)
     release = run.publish(gate(lake))
     return run.done(release, "tokens")
+
+
+def _identity(files: Sequence[str], words: Vocabulary, config: TokenizeConfig) -> str:
+    """What tells a tokenization from others, in any lake: its texts, vocabulary and settings."""
+    query = "select count(*), bit_xor(md5_number(doc_id || text_digest))::varchar from read_parquet(?)"
+    with duckdb.connect() as connection:
+        texts = connection.execute(query, [list(files)]).fetchone()
+    return digest_of({"texts": texts, "tokenizer": words.digest, "config": config.digest()})[:16]
 
 
 def _train(files: Sequence[str], config: TokenizeConfig) -> Vocabulary:

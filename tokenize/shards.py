@@ -62,7 +62,8 @@ def write_bucket(
 ) -> Written:
     """Encode, pack and write the documents (doc_id, text) of one bucket, in the order given.
 
-    Shards are named `{split}-{bucket:05d}-{sequence:03d}.tar`; without tokens there is none.
+    Shards are named `{split}-{bucket:05d}-{sequence:03d}.tar`, without tokens there is none; `folder` is named after
+    the tokenization, and the lake calls a shard by both names.
     """
     layout = layout_of(config, encoder)
     stream = _Stream(encoder, layout)
@@ -74,7 +75,7 @@ def write_bucket(
             for sample, padding in chain([first], islice(samples, layout.samples_per_shard - 1)):
                 shard.add(sample, padding)
             indices.append(shard.commit())
-    table = stream.document_rows([index.shard for index in indices], split)
+    table = stream.document_rows([index.name for index in indices], split)
     return Written(_shard_rows(indices, table, folder, corpus_snapshot), table, tuple(stream.empty))
 
 
@@ -154,6 +155,7 @@ class ShardWriter:
             digests = [region_digest(view[first:end]) for first, end in zip(start, ends, strict=True)]
         return ShardIndex(
             shard=self._target.name,
+            tokenization=self._target.parent.name,
             split=self._split,
             size=size,
             sha256=sha256,
@@ -219,7 +221,7 @@ def _shard_rows(indices: list[ShardIndex], documents: pa.Table, folder: Path, co
     begun = {count["values"]: count["counts"] for count in first_parts}
     rows = [
         {
-            "shard": index.shard,
+            "shard": index.name,
             "split": index.split,
             "path": str(folder / index.shard),
             "bytes": index.size,
@@ -228,7 +230,7 @@ def _shard_rows(indices: list[ShardIndex], documents: pa.Table, folder: Path, co
             "rows": index.rows,
             "tokens": index.tokens,
             "padding": index.padding,
-            "documents": begun.get(index.shard, 0),  # that begin in it
+            "documents": begun.get(index.name, 0),  # that begin in it
             "context_length": index.context_length,
             "tokenizer_digest": index.tokenizer_digest,
             "corpus_snapshot": corpus_snapshot,

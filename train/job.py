@@ -28,10 +28,11 @@ from millpond.progress import bar, console, is_silent
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.schemas import EVAL_RESULTS, IN_TRAINING_TASK, SHARDS, TRAIN_BATCHES, TRAIN_RUNS, TRAIN_STEPS
-from millpond.shard import index_path
+from millpond.shard import ShardSet, index_path
 from millpond.train.config import TrainConfig
 from millpond.train.records import read_records
-from millpond.train.result import TrainResult, read_result
+from millpond.train.result import RESULT, TrainResult, read_result, require_same
+from millpond.trained import trained_runs
 
 
 def train_on_lake(lake: Lake, settings: Mapping[str, Any], processes: int = 1) -> Outcome:
@@ -50,16 +51,33 @@ def train_on_lake(lake: Lake, settings: Mapping[str, Any], processes: int = 1) -
     if release := run.released(standing=False):
         return run.unchanged(release)
     faults.point("before-data")
+    finished = read_result(config.out)
+    if finished is not None:
+        require_same(finished.identity, config.identity() | {"shards": _fingerprint(config)}, config.out / RESULT)
+    if published := trained_runs(lake).get(config.run):
+        if finished is None:
+            raise MillpondError(
+                f"{config.out}: the published run {config.run} is not there any more: name another run"
+            )
+        return run.unchanged(published.release)
+    result = finished or _train(config, processes)
+    _stage(run, config, result)
+    return run.done(run.publish(gate(lake)), "records")
+
+
+def _train(config: TrainConfig, processes: int) -> TrainResult:
     config.out.mkdir(parents=True, exist_ok=True)
     launch = config.out / "launch.json"
     launch.write_text(json.dumps({"train": config.model_dump(mode="json")}, indent=2) + "\n")
-    if read_result(config.out) is None:
-        _launch(launch, processes)
-    result = read_result(config.out)
-    if result is None:
+    _launch(launch, processes)
+    if (result := read_result(config.out)) is None:
         raise MillpondError(f"{config.out}: training ended without a result")
-    _stage(run, config, result)
-    return run.done(run.publish(gate(lake)), "records")
+    return result
+
+
+def _fingerprint(config: TrainConfig) -> str:
+    shards = config.data.shards
+    return (ShardSet(shards) if isinstance(shards, tuple) else ShardSet.of_folder(shards, "train")).fingerprint
 
 
 def resolve(lake: Lake, settings: Mapping[str, Any], snapshot: int) -> TrainConfig:
@@ -68,7 +86,7 @@ def resolve(lake: Lake, settings: Mapping[str, Any], snapshot: int) -> TrainConf
     Raises:
         ConfigError: a setting is unknown or impossible.
     """
-    rows = lake.read(SHARDS.name, ["path", "split"], snapshot).to_pylist()
+    rows = lake.read(SHARDS.name, ["path", "split", "shard", "sha256"], snapshot).to_pylist()
     indices: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: str(row["path"])):
         tar = Path(row["path"])
@@ -78,7 +96,8 @@ def resolve(lake: Lake, settings: Mapping[str, Any], snapshot: int) -> TrainConf
         "validation": indices.get("validation"),
         "tokenizer": str(Path(rows[0]["path"]).parent / "tokenizer"),
     }
-    name = settings.get("run") or f"run-{digest_of({'settings': settings, 'shards': snapshot})[:8]}"
+    contents = sorted((row["shard"], row["sha256"]) for row in rows)
+    name = settings.get("run") or f"run-{digest_of({'settings': settings, 'shards': contents})[:8]}"
     out = lake.root / "models" / str(name)
     if Path(str(settings.get("out", out))) != out:
         raise ConfigError(f"train: out={settings['out']!r}: this run's folder in the lake is {out}; leave it out")

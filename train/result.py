@@ -78,5 +78,6 @@ def require_same(before: Mapping[str, Any], now: Mapping[str, Any], where: Path)
     ]
     if changed:
         raise ConfigError(
-            f"{where} is of a run with other settings ({', '.join(changed)}): give these back, or choose another `out`"
+            f"{where} is of a run with other settings ({', '.join(changed)}): "
+            "give these back, or choose another `run` or `out`"
         )

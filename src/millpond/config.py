@@ -106,7 +106,7 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[st
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
                 raise ConfigError(f"override {override!r}: {part} is a value, not a section")
-        table[parts[-1]] = _parse_value(text.strip())
+        table[parts[-1]] = _parse_value(text)
     return result
 
 

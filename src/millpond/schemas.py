@@ -272,7 +272,7 @@ SHARDS = TableSpec(
     "tokens.shards",
     _schema(
         (
-            ("shard", STRING),  # file name of the tar
+            ("shard", STRING),  # tokenization/file name of the tar
             ("split", STRING),  # train, validation or test
             ("path", STRING),
             ("bytes", LONG),

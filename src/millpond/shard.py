@@ -78,6 +78,8 @@ class ShardIndex(BaseModel):
     version: Literal[1] = 1
     shard: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.tar$", max_length=200)]
     """File name of the tar, in the index's own folder."""
+    tokenization: Annotated[str, Field(min_length=1, max_length=200)]
+    """Which tokenization made it, also after it was copied elsewhere: other ones have shards of the same file name."""
     split: Literal["train", "validation", "test"]
     size: Positive
     """Bytes of the tar."""
@@ -90,6 +92,11 @@ class ShardIndex(BaseModel):
     eos_id: Count
     tokenizer_digest: str
     samples: Samples
+
+    @property
+    def name(self) -> str:
+        """What the lake calls it: `tokenization/shard`."""
+        return f"{self.tokenization}/{self.shard}"
 
     @property
     def numpy_dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
@@ -294,7 +301,7 @@ class ShardSet:
                 mine, theirs = getattr(index, field), getattr(first, field)
                 if mine != theirs:
                     raise ShardError(f"{path}: {field} is {mine!r}, that of {first.shard} is {theirs!r}")
-            names.append(index.shard)
+            names.append(index.name)
             hashes.append(index.sha256)
             rows.append(index.rows)
             per_sample.append(index.rows_per_sample)
@@ -308,9 +315,10 @@ class ShardSet:
         self.split, self.context_length, self.eos_id = first.split, first.context_length, first.eos_id
         self.vocab_size, self.tokenizer_digest = first.vocab_size, first.tokenizer_digest
         self.dtype = first.numpy_dtype
-        what = [first.split, first.tokenizer_digest, first.context_length, names, hashes]
+        files = [path.name for path in self._paths]
+        what = [first.split, first.tokenizer_digest, first.context_length, files, hashes]
         self.fingerprint = digest_of(what)
-        """Sha256 (hex) over split, tokenizer, context length, names and sha256s; not over paths."""
+        """Sha256 (hex) over split, tokenizer, context length, file names and sha256s; not over folders."""
 
     @classmethod
     def of_folder(cls, folder: str | Path, split: str, *, verify: bool = False) -> Self:

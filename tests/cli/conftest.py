@@ -8,45 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from archives import gold_pages, write_warc
-from command import Whole, call
+from command import RUN, Whole, call
 
 from millpond.lake import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-RUN = """
-[run]
-warc = ["{warc}"]
-
-[ingest]
-crawl = "gold"
-
-[tokenize]
-vocab_size = 512
-context_length = 64
-buckets = 2
-fractions = [0.7, 0.3, 0.0]
-
-[train]
-steps = 6
-global_batch_rows = 8
-log_every = 2
-
-[train.model]
-hidden_size = 32
-layers = 1
-heads = 2
-kv_heads = 1
-intermediate_size = 64
-
-[train.schedule]
-warmup_steps = 1
-
-[eval]
-max_rows = 16
-sample_tokens = 8
-"""
 
 
 @pytest.fixture(scope="session")

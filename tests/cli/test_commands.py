@@ -17,7 +17,7 @@ from warcio.archiveiterator import ArchiveIterator
 from millpond import __version__
 
 STAGES = ("ingest", "curate", "tokenize", "train", "eval")
-COMMANDS = (*STAGES, "report", "sql", "tables", "snapshots", "doctor", "run", "demo")
+COMMANDS = (*STAGES, "report", "sql", "trace", "tables", "snapshots", "doctor", "run", "demo")
 
 
 def ask(whole: Whole, query: str) -> list[dict[str, Any]]:

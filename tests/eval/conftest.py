@@ -207,7 +207,14 @@ def _training(tables: dict[str, list[Row]]) -> None:
                 }
             )
     tables["eval.results"].append(
-        {"run": "run-train", "step": 0, "task": "trigram", "metric": "bits_per_byte", "value": 2.41, "samples": 33}
+        {
+            "run": "run-train",
+            "step": 0,
+            "task": "validation",
+            "metric": "trigram_bits_per_byte",
+            "value": 2.41,
+            "samples": 33,
+        }
     )
 
 

@@ -43,7 +43,7 @@ def write_shard(folder: Path, rows: npt.NDArray[np.uint16], tokens: int, name: s
     ends = [*places["start"][1:], len(data)]
     places["digest"] = [region_digest(data[a:b]) for a, b in zip(places["start"], ends, strict=True)]
     index = ShardIndex(
-        shard=name, split="validation", size=len(data), sha256=hashlib.sha256(data).hexdigest(),
+        shard=name, tokenization="here", split="validation", size=len(data), sha256=hashlib.sha256(data).hexdigest(),
         context_length=CONTEXT, rows_per_sample=per_sample, dtype="uint16", vocab_size=300, eos_id=0,
         tokenizer_digest="t", samples=Samples(**places),
     )  # fmt: skip

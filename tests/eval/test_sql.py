@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from millpond.errors import InputError, LakeError, MillpondError
-from millpond.eval.queries import QUERIES
+from millpond.eval import queries
 from millpond.eval.sql import TableFiles, connect, run, write_database
 from millpond.schemas import TABLES
 
@@ -211,6 +211,9 @@ def test_the_lock_is_what_refuses_other_files(lake: Publishing, tmp_path: Path) 
             connection.execute("SET threads = 1")
 
 
+QUERIES = {name: query for name, query in vars(queries).items() if isinstance(query, queries.Query)}
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_canned_queries_run_on_any_lake(name: str, lake: Publishing, make_lake: Make, story: Rows) -> None:
     query = QUERIES[name]
@@ -231,7 +234,7 @@ def test_canned_queries_run_on_any_lake(name: str, lake: Publishing, make_lake: 
 
 def test_outcomes_account_for_every_candidate(make_lake: Make, story: Rows) -> None:
     with connect(make_lake(story)) as connection:
-        outcomes = run(connection, QUERIES["outcomes"].sql).rows
+        outcomes = run(connection, queries.OUTCOMES.sql).rows
     assert outcomes[0][:2] == ("kept", "kept")
     assert sum(row[2] for row in outcomes) == len(story["corpus.candidates"])
 
@@ -241,7 +244,7 @@ def test_balance_shows_a_line_that_was_lost(make_lake: Make, story: Rows) -> Non
     lost = next(line for line in ledger if line["reason"] == "gopher_quality")
     for lines, difference in ((ledger, 0), ([line for line in ledger if line is not lost], lost["amount"])):
         with connect(make_lake({**story, "ops.ledger": lines})) as connection:
-            answer = run(connection, QUERIES["balance"].sql)
+            answer = run(connection, queries.BALANCE.sql)
         books = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
         assert [book["difference"] for book in books if book["stage"] == "curate" and book["unit"] == "documents"] == [
             difference

@@ -33,7 +33,7 @@ def write(folder: Path, documents: list[tuple[str, str]], settings: TokenizeConf
 
 def texts(written: Written, folder: Path, vocabulary: Vocabulary) -> dict[str, str]:
     """The documents again, from the shards and the lineage rows alone."""
-    opened = {row["shard"]: Shard(index_path(folder, row["shard"])) for row in written.shards.to_pylist()}
+    opened = {row["shard"]: Shard(index_path(folder, Path(row["path"]).name)) for row in written.shards.to_pylist()}
     ids: dict[str, list[int]] = {}
     for part in written.documents.sort_by([("doc_id", "ascending"), ("part", "ascending")]).to_pylist():
         row = opened[part["shard"]].row(part["sample"], part["row"])
@@ -49,9 +49,10 @@ def test_many_documents_come_back_from_several_shards(tmp_path: Path) -> None:
     written = write(tmp_path, documents)
     assert texts(written, tmp_path, byte_encoder().vocabulary) == dict(documents)
     names = written.shards["shard"].to_pylist()
-    assert names == [f"train-00003-{n:03d}.tar" for n in range(len(names))] and len(names) > 2
+    files = [f"train-00003-{n:03d}.tar" for n in range(len(names))]
+    assert names == [f"{tmp_path.name}/{file}" for file in files] and len(names) > 2
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        name for shard in names for name in (shard, index_path(tmp_path, shard).name)
+        name for file in files for name in (file, index_path(tmp_path, file).name)
     )
 
 
@@ -76,8 +77,8 @@ def test_counts_balance_and_rows_fit_their_tables(tmp_path: Path) -> None:
     assert sum(row["padding"] for row in rows[:-1]) == 0 and 0 < rows[-1]["padding"] < 32
     for row in rows:
         assert row["tokens"] + row["padding"] == row["rows"] * row["context_length"]
-        assert (tmp_path / row["shard"]).stat().st_size == row["bytes"] <= SMALL.shard_max_bytes
-        assert row["corpus_snapshot"] == 11 and Path(row["path"]) == tmp_path / row["shard"]
+        assert Path(row["path"]).stat().st_size == row["bytes"] <= SMALL.shard_max_bytes
+        assert row["corpus_snapshot"] == 11 and Path(row["path"]) == tmp_path.parent / row["shard"]
     assert written.shards.schema == schemas.SHARDS.schema
     assert written.documents.schema == schemas.TOKEN_DOCUMENTS.schema
     keys = [tuple(row[key] for key in schemas.TOKEN_DOCUMENTS.key) for row in written.documents.to_pylist()]
@@ -89,15 +90,15 @@ def test_counts_balance_and_rows_fit_their_tables(tmp_path: Path) -> None:
 
 def test_the_bytes_follow_from_documents_and_settings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = numbered("d", 700)
-    write(tmp_path / "a", documents)
-    write(tmp_path / "b", documents)
-    write(tmp_path / "b", documents)  # over what lies there
+    write(tmp_path / "a" / "set", documents)
+    write(tmp_path / "b" / "set", documents)
+    write(tmp_path / "b" / "set", documents)  # over what lies there
     monkeypatch.setattr(shards_module, "BATCH_CHARACTERS", 300)
-    write(tmp_path / "c", documents)
-    contents = [{p.name: p.read_bytes() for p in (tmp_path / f).iterdir()} for f in "abc"]
+    write(tmp_path / "c" / "set", documents)
+    contents = [{p.name: p.read_bytes() for p in (tmp_path / f / "set").iterdir()} for f in "abc"]
     assert contents[0] == contents[1] == contents[2] and len(contents[0]) > 2
-    write(tmp_path / "d", documents[::-1])
-    assert {p.name: p.read_bytes() for p in (tmp_path / "d").iterdir()} != contents[0]
+    write(tmp_path / "d" / "set", documents[::-1])
+    assert {p.name: p.read_bytes() for p in (tmp_path / "d" / "set").iterdir()} != contents[0]
 
 
 def test_no_documents_make_no_shard(tmp_path: Path) -> None:
@@ -139,17 +140,18 @@ shards.write_bucket(documents(), byte_encoder(), config(shard_max_bytes=1 << 16)
 
 
 def test_after_a_kill_the_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
+    killed, undisturbed = tmp_path / "a" / "set", tmp_path / "b" / "set"
     environment = {"PYTHONPATH": ":".join(sys.path)}
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "a")]
+    command = [sys.executable, "-c", KILLED, str(killed)]
     assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
-    whole, broken = (sorted((tmp_path / "a").glob(name)) for name in ("train-*.index.json", ".*.partial"))
+    whole, broken = (sorted((killed).glob(name)) for name in ("train-*.index.json", ".*.partial"))
     assert whole and len(broken) == 1  # it was killed in the middle of a shard
     for path in whole:
         Shard(path, verify=True)
-    write(tmp_path / "a", numbered("d", 1000))
-    write(tmp_path / "b", numbered("d", 1000))
-    for path in (tmp_path / "b").iterdir():
-        assert (tmp_path / "a" / path.name).read_bytes() == path.read_bytes()
+    write(killed, numbered("d", 1000))
+    write(undisturbed, numbered("d", 1000))
+    for path in (undisturbed).iterdir():
+        assert (killed / path.name).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("context", [64, 128, 512, 1024, 2048, 8192])

@@ -42,6 +42,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], Any
 
 def test_loss_falls_and_everything_is_written(run: Run, settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     config = settings(steps=60, checkpoint={"every_steps": 25})
+    assert isinstance(shards := config.data.shards, Path)
     with caplog.at_level(logging.INFO):
         result = run(config)
     assert result.first_loss > 4
@@ -56,7 +57,7 @@ def test_loss_falls_and_everything_is_written(run: Run, settings: Settings, capl
     assert sum(steps["tokens"].to_pylist()) == result.tokens
     assert batches.num_rows == 60 * 8
     assert batches["position"].to_pylist() == list(range(8)) * 60
-    assert set(batches["shard"].to_pylist()) == {f"train-{n:05d}-000.tar" for n in range(4)}
+    assert set(batches["shard"].to_pylist()) == {f"{shards.name}/train-{n:05d}-000.tar" for n in range(4)}
 
     events = EventAccumulator(str(config.out / "tensorboard")).Reload()
     assert set(events.Tags()["scalars"]) == {

@@ -203,6 +203,19 @@ def sql(
     console.run(open_lake(lake), query, save)
 
 
+@app.command(rich_help_panel=LOOKING, epilog=_examples("trace 120", "trace 1 --run run-0a1b2c3d --output json"))
+def trace(
+    step: Annotated[int, typer.Argument(min=1, help="Training step.")],
+    run: Annotated[str | None, typer.Option(help="Training run; the newest by default.")] = None,
+    lake: options.Lake = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Name the pages, files and offsets whose tokens a training step saw."""
+    from millpond.cli import looking
+
+    looking.trace(open_lake(lake), step, run)
+
+
 @app.command(rich_help_panel=LOOKING)
 def tables(lake: options.Lake = None, format: options.Output = output.Format.TEXT) -> None:
     """List the tables of the newest release."""

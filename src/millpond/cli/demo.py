@@ -32,6 +32,7 @@ from millpond.publish import Outcome
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.job import tokenize
 from millpond.train.job import train_on_lake
+from millpond.trained import find_run
 
 SETTINGS = Path(__file__).with_name("demo.toml")
 NOTES = (
@@ -53,15 +54,14 @@ SUMMARY = """
         union all select 4, 'documents kept', count(*) from corpus.documents
         union all select 5, 'tokens', sum(tokens) from tokens.shards
         union all select 6, 'shards', count(*) from tokens.shards
-        union all select 7, 'parameters of the model', parameters from train.runs
+        union all select 7, 'parameters of the model', parameters from train.runs where run = $run
         union all select 8, 'validation loss, step ' || step, round(value, 3) from eval.results
-            where task = 'validation' and metric = 'loss'
+            where task = 'validation' and metric = 'loss' and run = $run
         union all select 9, 'bits per byte, step ' || step, round(value, 3) from eval.results
-            where task = 'validation' and metric = 'bits_per_byte'
+            where task = 'validation' and metric = 'bits_per_byte' and run = $run
         union all select 10, 'bits per byte of byte trigrams', round(value, 3) from eval.results
-            where task = 'trigram' and metric = 'bits_per_byte'
+            where metric = 'trigram_bits_per_byte' and run = $run
         union all select 11, 'audits passed', count(*) filter (success) from ops.audits
-        union all select 12, 'audits failed', count(*) filter (not success) from ops.audits
     ) order by place, if(place in (8, 9), 0, -value), name
 """
 
@@ -95,8 +95,10 @@ def _crawl(lake: Lake, settings: dict[str, Any]) -> Outcome:
 
 def _show(lake: Lake, report: Path) -> None:
     connection = sql.connect(lake)
-    summary = [(name, int(n) if n == int(n) else n) for name, n in sql.run(connection, SUMMARY).rows]
-    [(prompt, text), *_] = sql.run(connection, "select sample, output from eval.samples where metric = 'text'").rows
+    trained = {"run": find_run(lake).name}
+    summary = [(name, int(n) if n == int(n) else n) for name, n in sql.run(connection, SUMMARY, trained).rows]
+    written = "select sample, output from eval.samples where metric = 'text' and run = $run"
+    [(prompt, text), *_] = sql.run(connection, written, trained).rows
     written = " ".join((prompt + text).split())
     if output.is_json():
         queries = list(QUERIES)

@@ -1,4 +1,4 @@
-"""`millpond tables` and `millpond snapshots`."""
+"""`millpond trace`, `millpond tables` and `millpond snapshots`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ from datetime import UTC, datetime
 
 from millpond.cli import output
 from millpond.errors import LakeError
+from millpond.eval.lineage import trace_step
 from millpond.lake import Lake
 from millpond.schemas import TABLES
+
+
+def trace(lake: Lake, step: int, run: str | None) -> None:
+    """Show what fed a training step, one line for each document in each row of the batch."""
+    columns = ("position", "url", "offset", "length", "source_file", "source_offset", "doc_id")
+    sources = trace_step(lake, step, run)
+    output.table(columns, [tuple(getattr(source, column) for column in columns) for source in sources])
 
 
 def tables(lake: Lake) -> None:

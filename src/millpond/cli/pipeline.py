@@ -49,6 +49,10 @@ _BALANCE = """
 """
 
 
+#: A stage on a lake; the second argument is the run that trained the model, once there is one.
+Step = Callable[[Lake, str | None], Outcome]
+
+
 class RunConfig(StageConfig):
     """What a run reads and how far it goes."""
 
@@ -89,12 +93,12 @@ def run_file(path: Path, lake_uri: str | None, overrides: Iterable[str]) -> None
         require("jinja2", "eval")
         from millpond.cli.reporting import make_report
     lake = open_lake(lake_uri or plan.lake, create="ingest" in plan.stages)
-    done = []
+    done: list[Outcome] = []
     for step in steps:
-        done.append(step(lake))
+        done.append(step(lake, _trained(done)))
         if not output.is_json():
             output.outcome(done[-1])
-    report = make_report(lake, None) if plan.report else None
+    report = make_report(lake, None, train_run=_trained(done)) if plan.report else None
     if output.is_json():
         output.value({"stages": [vars(outcome) for outcome in done], "report": report})
         return
@@ -111,7 +115,12 @@ def _show(lake: Lake, runs: Sequence[str]) -> None:
     output.table(result.columns, result.rows)
 
 
-def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator[Callable[[Lake], Outcome]]:
+def _trained(done: Sequence[Outcome]) -> str | None:
+    """Which run trained the model of this file, which need not be the newest; None if none has."""
+    return next((outcome.run_id for outcome in done if outcome.stage == "train"), None)
+
+
+def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator[Step]:
     """The stages' calls, their configurations read first so that a mistake in the last stops before the first."""
 
     def section(name: str) -> dict[str, Any]:
@@ -125,33 +134,33 @@ def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator
 
         how = IngestConfig.from_mapping(section("ingest"), f"{where} [ingest]")
         if files := expand_paths((*plan.warc, *plan.text)):
-            yield lambda lake: ingest.ingest_files(lake, files, how)
+            yield lambda lake, _: ingest.ingest_files(lake, files, how)
         if (site := plan.site) is not None:
-            yield lambda lake: ingest.ingest_site(lake, site, how)
+            yield lambda lake, _: ingest.ingest_site(lake, site, how)
     if "curate" in plan.stages:
         need("curate")
         from millpond.curate.config import CurateConfig
         from millpond.curate.job import curate
 
         rules = CurateConfig.from_mapping(section("curate"), f"{where} [curate]")
-        yield lambda lake: curate(lake, rules)
+        yield lambda lake, _: curate(lake, rules)
     if "tokenize" in plan.stages:
         need("tokenize")
         from millpond.tokenize.config import TokenizeConfig
         from millpond.tokenize.job import tokenize
 
         packing = TokenizeConfig.from_mapping(section("tokenize"), f"{where} [tokenize]")
-        yield lambda lake: tokenize(lake, packing)
+        yield lambda lake, _: tokenize(lake, packing)
     if "train" in plan.stages:
         need("train", "quality")
         from millpond.train.job import check_settings, train_on_lake
 
         check_settings(section("train"), f"{where} [train]")
-        yield lambda lake: train_on_lake(lake, section("train"), plan.processes)
+        yield lambda lake, _: train_on_lake(lake, section("train"), plan.processes)
     if "eval" in plan.stages:
         need("eval", "quality")
         from millpond.eval.config import EvalConfig
         from millpond.eval.job import evaluate_on_lake
 
         measures = EvalConfig.from_mapping(section("eval"), f"{where} [eval]")
-        yield lambda lake: evaluate_on_lake(lake, measures)
+        yield lambda lake, trained: evaluate_on_lake(lake, measures, trained)

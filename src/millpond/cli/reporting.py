@@ -9,13 +9,21 @@ from millpond.errors import LakeError
 from millpond.eval.report import build_report, write_report
 from millpond.eval.sql import connect, run
 from millpond.lake import Lake
+from millpond.schemas import TRAIN_RUNS
+from millpond.trained import find_run
 
 #: The preset every corpus is measured against in its report, whatever rules it was made with.
 YARDSTICK = "fineweb"
 
 
-def make_report(lake: Lake, to: Path | None, title: str = "Millpond report", notes: tuple[str, ...] = ()) -> Path:
-    """Write the report of the newest release and return where it is.
+def make_report(
+    lake: Lake,
+    to: Path | None,
+    title: str = "Millpond report",
+    notes: tuple[str, ...] = (),
+    train_run: str | None = None,
+) -> Path:
+    """Write the report of the newest release and return where it is; `train_run` is as for `find_run`.
 
     Raises:
         LakeError: nothing has been published yet.
@@ -31,5 +39,8 @@ def make_report(lake: Lake, to: Path | None, title: str = "Millpond report", not
         "where reason is not null group by 1 order by 2 desc, 1",
     )
     would_drop = {str(name): int(pages) for name, pages in dropped.rows}
-    html = build_report(connection, title=title, notes=notes, would_drop=would_drop, preset=YARDSTICK)
+    trained = find_run(lake, train_run).name if TRAIN_RUNS.name in lake.tables() else None
+    html = build_report(
+        connection, title=title, notes=notes, would_drop=would_drop, preset=YARDSTICK, train_run=trained
+    )
     return write_report(html, path).resolve()
