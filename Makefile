@@ -10,7 +10,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 java: ## find Java 17 or newer, or get one
-	@mkdir -p .java && $(PYTHON) src/millpond/java.py .java > .java/home
+	@$(PYTHON) src/millpond/java.py .java > /dev/null
 
 env: java .venv/.ready ## make .venv from the lock
 
@@ -28,7 +28,7 @@ demo: env ## the whole main job on this Python's own documentation, into ./demo
 test: env ## all tests a change needs
 	$(PY) -m pytest $(TEST_ARGS)
 
-evidence: env ## kills and hostile input at full size; writes docs/evidence.md
+evidence: env ## kills, races and lost rows at full size; writes docs/evidence.md
 	$(PY) -m benchmarks.evidence
 
 bench: env ## ratios against peers; writes docs/benchmarks.md

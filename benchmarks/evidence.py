@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from benchmarks.kills import DRIVER, GROUP, IN_TASKS, Injection, Reader, kill_matrix, short_plan, whole_plan
 from benchmarks.machine import describe
 from benchmarks.page import table
+from benchmarks.pages import gold_folder
 from benchmarks.scene import ARCHIVES, PAGES, ROOT, Ended, Scene, Stage
 
 from millpond.datafile import write_rows
@@ -208,14 +209,15 @@ def inject(folder: Path, data: Path, quick: bool) -> Iterator[Injection]:
             yield from kill_matrix(scene, stage, short_plan())
 
 
-def write(injections: Sequence[Injection], command: str, minutes: float, path: Path) -> None:
-    """Write the page."""
+def write(injections: Sequence[Injection], command: str, minutes: float, path: Path, *, finished: bool) -> None:
+    """Write the page; one that is not `finished` says so."""
+    verdict = "All as it should be:" if all(shown.ok for shown in injections) else "FAILED:"
     facts = describe(ROOT, PINS, os.cpu_count() or 1)
     parts = [
         _INTRODUCTION.format(
             command=command,
             minutes=minutes,
-            verdict="All as it should be:" if all(shown.ok for shown in injections) else "FAILED:",
+            verdict=verdict if finished else "NOT FINISHED:",
             pages=PAGES,
             injected=len(injections),
             fired=sum(shown.fired for shown in injections),
@@ -258,19 +260,19 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer kills, and of three stages only")
     parser.add_argument("--page", type=Path, default=PAGE, help="file to write (default: docs/evidence.md)")
     options = parser.parse_args()
-    data = Path(os.environ.get("MILLPOND_TEST_DATA", ROOT.parent / "shared" / "data"))
     started, injections = time.monotonic(), []
+    command = shlex.join(["python", "-m", "benchmarks.evidence", *sys.argv[1:]])
     try:
         with tempfile.TemporaryDirectory(prefix="millpond evidence ") as folder:
-            for shown in inject(Path(folder), data, options.quick):
+            for shown in inject(Path(folder), gold_folder().parent, options.quick):
                 injections.append(shown)
+                write(injections, command, (time.monotonic() - started) / 60, options.page, finished=False)
                 verdict = "ok" if shown.ok else f"FAILED {shown}"
                 console.print(f"{shown.section}: {shown.fault}: {verdict}", markup=False, highlight=False)
     except MillpondError as error:
         console.print(f"evidence: {error}", markup=False, highlight=False)
         return error.exit_code
-    command = shlex.join(["python", "-m", "benchmarks.evidence", *sys.argv[1:]])
-    write(injections, command, (time.monotonic() - started) / 60, options.page)
+    write(injections, command, (time.monotonic() - started) / 60, options.page, finished=True)
     return 0 if all(shown.ok for shown in injections) else 1
 
 

@@ -13,9 +13,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from benchmarks.scene import Scene, Stage, contents, differing, left_behind, lost_and_doubled
+from benchmarks.scene import Scene, Stage, contents, differing, lost_and_doubled, stopped_on_error
+from sessions import left_behind
 
 from millpond import faults
 from millpond.lake import Lake
@@ -101,10 +103,12 @@ def kill(scene: Scene, stage: Stage, point: str, victim: str) -> Injection:
     fault = {} if point == IN_TASKS else {"MILLPOND_FAULT": f"{point}:{victim}", "MILLPOND_FAULT_LOG": str(log)}
     process = scene.start(stage, **fault)
     if point == IN_TASKS:
-        _kill_at_work(scene, stage, process, victim, reader)
-    while process.poll() is None:
-        reader.look()
-        time.sleep(POLL_SECONDS)
+        with stopped_on_error(process):
+            _kill_at_work(scene, stage, process, victim, reader)
+    with stopped_on_error(process):
+        while process.poll() is None:
+            reader.look()
+            time.sleep(POLL_SECONDS)
     fired = point == IN_TASKS or (log.exists() and log.read_text().split() == [point])
     shown.fired = fired and process.returncode == -signal.SIGKILL
     reader.look(reader.digests)
@@ -142,7 +146,8 @@ def _orphans(session: int) -> list[str]:
     while (left := left_behind(session)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     for pid in left:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     return [f"{len(left)} processes outlived their driver by more than {LINGER_SECONDS:.0f} s"] if left else []
 
 

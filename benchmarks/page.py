@@ -155,9 +155,9 @@ def comparison(results: Results) -> str:
             side["label"],
             f"{side['quarter']['seconds']:.1f}",
             f"{side['all']['seconds']:.1f}",
-            _number(rate(results, side["name"])),
-            _number(ratio(results, side["name"], SHIPPED)),
-            _number(ratio(results, side["name"], CHEAP)),
+            shown(rate(results, side["name"])),
+            shown(ratio(results, side["name"], SHIPPED)),
+            shown(ratio(results, side["name"], CHEAP)),
             f"{side['quarter']['kept']:,} / {side['all']['kept']:,}",
             f"{side['all']['peak_bytes'] / 2**30:.1f}",
         )
@@ -236,7 +236,8 @@ def _listed(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {release}" for name, release in versions.items())
 
 
-def _number(value: float | None) -> str:
+def shown(value: float | None) -> str:
+    """A rate or ratio for people."""
     return "–" if value is None else f"{value:.1f}"
 
 

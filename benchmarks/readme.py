@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks.page import CHEAP, SHIPPED, Results, rate, ratio, read, table, unfit
+from benchmarks.page import CHEAP, SHIPPED, Results, rate, ratio, read, shown, table, unfit
 from benchmarks.pages import ROOT
 
 from millpond.errors import InputError, MillpondError
@@ -49,9 +49,9 @@ def section(results: Results) -> str:
     rows = [
         (
             side["label"],
-            _shown(rate(results, side["name"])),
-            _shown(ratio(results, side["name"], SHIPPED)),
-            _shown(ratio(results, side["name"], CHEAP)),
+            shown(rate(results, side["name"])),
+            shown(ratio(results, side["name"], SHIPPED)),
+            shown(ratio(results, side["name"], CHEAP)),
         )
         for side in results["sides"]
     ]
@@ -68,10 +68,6 @@ def section(results: Results) -> str:
         f"start-up excluded; {results['date']}, commit {results['commit']}. How it was measured: "
         "[docs/benchmarks.md](docs/benchmarks.md); `make bench` measures again.\n"
     )
-
-
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
 
 
 if __name__ == "__main__":

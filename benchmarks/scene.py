@@ -11,15 +11,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from millpond.config import digest_of
 from millpond.errors import InputError, MillpondError
@@ -177,7 +177,8 @@ class Scene:
 
     def end(self, process: subprocess.Popen[bytes]) -> Ended:
         """Wait for a started stage."""
-        code = process.wait()
+        with stopped_on_error(process):
+            code = process.wait()
         lines = (self.folder / "out").read_text(errors="replace").splitlines()
         log = (self.folder / "err").read_text(errors="replace")
         result = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
@@ -195,6 +196,18 @@ class Scene:
 
     def _kept(self, name: str) -> Path:
         return self.folder / "kept" / name
+
+
+@contextmanager
+def stopped_on_error(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill a stage's group where the block is left by an exception, such as Ctrl-C, before its folder goes."""
+    try:
+        yield
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 def contents(lake: Lake) -> Contents:
@@ -226,15 +239,3 @@ def lost_and_doubled(expected: Contents, found: Contents) -> tuple[int, int]:
 def differing(expected: Contents, found: Contents) -> list[str]:
     """Tables whose rows are not the same."""
     return sorted(table for table in expected.keys() | found.keys() if expected.get(table) != found.get(table))
-
-
-def left_behind(session: int) -> list[int]:
-    """Processes that still run in a session."""
-    found = []
-    for process in psutil.process_iter(["status"]):
-        try:
-            if os.getsid(process.pid) == session and process.info["status"] != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-        except ProcessLookupError:
-            continue
-    return found

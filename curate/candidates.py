@@ -2,9 +2,10 @@
 
 `Candidates(config).batch(pages)` takes rows of `web.pages` and gives rows of `corpus.candidates`: the text,
 its language, every signal and the MinHash signature. A page without text keeps its row: `outcome` says why,
-and text and signals are null. Gopher's signals are of the normalised text, C4's of its lines, FineWeb's and
-the signature of the text after C4's line rules where those change it. Extraction and normalisation run in a
-child process that can be killed; the rest is all but linear in the text.
+and text and signals are null. Language and Gopher's signals are of the normalised text, C4's of its lines and
+FineWeb's of what C4's line rules leave, whatever the preset. Where the preset removes lines, what they leave is
+also the candidate's text, and may be empty: the rules judge that. Extraction and normalisation run in a child
+process that can be killed; the rest is all but linear in the text.
 """
 
 from __future__ import annotations
@@ -56,16 +57,12 @@ class Candidates:
         self._child.close()
 
     def batch(self, pages: pa.RecordBatch) -> pa.RecordBatch:
-        """Candidates of a batch of pages (columns `PAGE_COLUMNS`), in the same order.
+        """Candidates of a batch of pages (at least columns `PAGE_COLUMNS`), in the same order.
 
         Raises:
             IsolateError: the child process cannot be started.
         """
-        rows = [self._row(page) for page in pages.select(PAGE_COLUMNS).to_pylist()]
-        kept = [row for row in rows if row["outcome"] == OK]
-        languages, scores = identify([row["text"] for row in kept])
-        for row, language, score in zip(kept, languages, scores, strict=True):
-            row["language"], row["language_score"] = language, score
+        rows = [self._row(page) for page in pages.to_pylist()]
         return pa.RecordBatch.from_pylist(rows, schema=CANDIDATES.schema)
 
     def _row(self, page: Mapping[str, Any]) -> Row:
@@ -77,18 +74,15 @@ class Candidates:
         if text is None:
             return row
         row["normalised_bytes"] = len(text.encode())
+        row["language"], row["language_score"] = identify(text)
         words = split_words(text)
         signals = gopher.quality(text, words) | gopher.repetition(text, words)
         signals |= c4.signals(text, self.config.c4)
-        if self.config.removes_lines:
-            cleaned = c4.clean_lines(text, self.config.c4)
-            if not cleaned:
-                row.update(outcome=Reason.EMPTY, outcome_detail="the line rules removed every line")
-                return row
-            if cleaned != text:
-                text, words = cleaned, split_words(cleaned)
-        signals |= fineweb.signals(text, len(words))
+        cleaned = c4.clean_lines(text, self.config.c4)
+        signals |= fineweb.signals(cleaned, len(words if cleaned == text else split_words(cleaned)))
         row.update({name: signals[name] for name, _ in SIGNALS})
+        if self.config.removes_lines:
+            text = cleaned
         data = text.encode()
         row.update(
             text=text,

@@ -1,7 +1,8 @@
 """The configuration of curation: extraction, normalisation, language, rules, line rules, duplicates.
 
-Scores and decisions are separate: everything here but `extract`, `normalise` and `c4` only decides over
-signals that are stored anyway, so a threshold can be changed without reading a page again.
+Scores and decisions are separate: every signal is stored with its candidate, and `language`, `rules` and the
+thresholds of `dedup` decide over what is stored. Recutting a corpus from stored candidates is not built yet: a
+run under any other setting extracts all pages again.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class ExtractConfig(StageConfig):
     extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
     """Who finds the main text. Pages too large or too deep for trafilatura go to resiliparse either way."""
     timeout_seconds: float = Field(default=10.0, gt=0)
-    """Wall-clock limit of one page, against a faulty machine. A page that hits it is tried once more."""
+    """Wall-clock limit of one page, against a faulty machine. A page that hits it twice is `extract_timeout`."""
     memory_mb: int = Field(default=2048, ge=256)
     """Address space of the extracting child process, in MiB."""
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1)
@@ -74,7 +75,7 @@ class RulesConfig(StageConfig):
 
 
 class C4Config(StageConfig):
-    """C4's line rules: which lines a document loses, and which lines its sentence count leaves out."""
+    """C4's line rules: which lines a document loses, and which C4's and FineWeb's signals leave out."""
 
     remove_lines: bool | None = None
     """Whether failing lines are removed from the text. Null takes the preset's: yes for `fineweb`."""

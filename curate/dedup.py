@@ -7,8 +7,9 @@ of the confirmed pairs, found in rounds: whoever has no smaller undecided neighb
 neighbours. Ids are digests, hence in random order, and rounds grow with the logarithm of a cluster (Blelloch,
 Fineman and Shun 2012, "Greedy sequential maximal independent set and matching are parallel on average").
 
-In a band bucket of more than `anchors` documents each is compared with that many smallest ones only, so a
-boilerplate page copied a million times costs a million comparisons and not a million squared.
+In a band bucket of more than `anchors` documents each is compared with that many smallest ones only, so no
+document has more than `anchors` × `bands` comparisons with smaller ones: a million variants of a boilerplate page
+that share every band cost 64 million comparisons, not half a million million. Exact copies cost none.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from millpond.curate.config import DedupConfig
@@ -108,15 +110,22 @@ def _proposed(documents: DataFrame, config: DedupConfig) -> DataFrame:
 
 
 def band_table(batch: pa.RecordBatch, bands: int, rows: int) -> pa.RecordBatch:
-    """One row per document and band; a band's key is its number and its `rows` signature values as bytes."""
-    ids: list[str] = []
-    keys: list[bytes] = []
-    width = 4 * rows
-    for doc_id, signature in zip(batch["doc_id"].to_pylist(), batch["minhash"].to_pylist(), strict=True):
-        for band in range(bands):
-            ids.append(doc_id)
-            keys.append(band.to_bytes(2, "big") + signature[band * width : (band + 1) * width])
-    return pa.RecordBatch.from_pydict({"doc_id": pa.array(ids, pa.string()), "band": pa.array(keys, pa.binary())})
+    """One row per document and band; a band's key is its number and its `rows` signature values as bytes.
+
+    Raises:
+        ValueError: a signature does not have `bands` × `rows` values.
+    """
+    count = batch.num_rows
+    signatures = np.frombuffer(b"".join(batch["minhash"].to_pylist()), dtype="<u4")
+    keys = np.empty((count, bands, 1 + rows), dtype="<u4")
+    keys[:, :, 0] = np.arange(bands)
+    keys[:, :, 1:] = signatures.reshape(count, bands, rows)
+    width = pa.binary(keys.itemsize * (1 + rows))
+    fixed = pa.FixedSizeBinaryArray.from_buffers(width, count * bands, [None, pa.py_buffer(keys)])
+    return pa.RecordBatch.from_arrays(
+        [batch["doc_id"].take(pa.array(np.repeat(np.arange(count), bands))), fixed.cast(pa.binary())],
+        names=["doc_id", "band"],
+    )
 
 
 def _confirmed(pairs: DataFrame, texts: DataFrame, config: DedupConfig) -> DataFrame:
@@ -130,10 +139,9 @@ def _confirmed(pairs: DataFrame, texts: DataFrame, config: DedupConfig) -> DataF
     def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         hasher = MinHasher(config.bands * config.rows, config.ngram, config.seed)
         for batch in batches:
-            similar = [
-                hasher.jaccard(hasher.shingles(low), hasher.shingles(high))
-                for low, high in zip(batch["low_text"].to_pylist(), batch["high_text"].to_pylist(), strict=True)
-            ]
+            lows, highs = batch["low_text"].to_pylist(), batch["high_text"].to_pylist()
+            shingles = {text: hasher.shingles(text) for text in {*lows, *highs}}
+            similar = [hasher.jaccard(shingles[low], shingles[high]) for low, high in zip(lows, highs, strict=True)]
             yield pa.RecordBatch.from_arrays(
                 [batch["low"], batch["high"], pa.array(similar, pa.float64())],
                 names=["low", "high", "jaccard"],
@@ -144,22 +152,25 @@ def _confirmed(pairs: DataFrame, texts: DataFrame, config: DedupConfig) -> DataF
 
 
 def _resolve(edges: DataFrame) -> DataFrame:
-    """Edges (kept low, removed high), one per removed document: to its most similar keeper, then the smallest."""
+    """One edge (kept low, removed high) per removed document: to its most similar keeper, then the smallest.
+
+    A document is removed by the first of its keepers that is settled; the best of them is chosen at the end.
+    """
     from pyspark.sql import functions as f
 
-    open_edges = edges.localCheckpoint()
-    removed = open_edges.limit(0)
+    open_edges = edges = edges.localCheckpoint()
+    removed = edges.select("high").limit(0)
     while not open_edges.isEmpty():
         highs = open_edges.select("high").distinct()
         kept = open_edges.select(f.col("low")).distinct().join(highs, f.col("low") == f.col("high"), "left_anti")
-        gone = open_edges.join(kept, "low").select("low", "high", "jaccard").localCheckpoint()
-        ids = gone.select("high").distinct().localCheckpoint()
+        gone = open_edges.join(kept, "low").select("high").distinct().localCheckpoint()
         removed = removed.unionByName(gone)
         open_edges = (
-            open_edges.join(ids, "high", "left_anti")
-            .join(ids.withColumnRenamed("high", "low"), "low", "left_anti")
+            open_edges.join(gone, "high", "left_anti")
+            .join(gone.withColumnRenamed("high", "low"), "low", "left_anti")
             .select("low", "high", "jaccard")
             .localCheckpoint()
         )
-    best = removed.groupBy("high").agg(f.min(f.struct(-f.col("jaccard"), "low")).alias("best"))
+    lasting = edges.join(removed.withColumnRenamed("high", "low"), "low", "left_anti")
+    best = lasting.groupBy("high").agg(f.min(f.struct(-f.col("jaccard"), "low")).alias("best"))
     return best.select(f.col("best.low").alias("low"), "high", (-f.col("best").getField("col1")).alias("jaccard"))

@@ -2,10 +2,11 @@
 
 `extract` decodes by the charset decided at ingest and finds the main text of HTML with trafilatura (tuned
 to precision and without comments, as FineWeb did) or resiliparse; plain text passes through. Parsers take
-quadratic time on some markup, and trafilatura's drops what lies too deep. So limits, counted on the raw
-bytes, choose a page's lane, the same on any machine: beyond `LIMITS` it goes to resiliparse, without options
-of forms and without the attributes of overlong tags; beyond `LAST_LIMITS` it is `too_large`. `page` is the
-same with normalisation, in the form that `millpond.curate.isolate` runs in a child process.
+quadratic time on some markup, and trafilatura's drops what lies too deep. So limits, counted on the decoded
+page as UTF-8, choose a page's lane, the same on any machine and in any encoding: beyond `LIMITS` it goes to
+resiliparse, without options of forms and without the attributes of overlong tags; beyond `LAST_LIMITS` it is
+`too_large`. `page` is the same with normalisation, in the form that `millpond.curate.isolate` runs in a child
+process.
 
 Guarantees: no exception for any bytes the parsers survive, no log line, and the same text for the same page
 whatever was read before it (no de-duplication across pages, no clock: dates are searched up to the fetch).
@@ -58,7 +59,7 @@ _OVERLONG_TAG = re.compile(r"<([A-Za-z][A-Za-z0-9]*)[^<>]{4096,}>")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a parser is given at most; all counted on the raw bytes."""
+    """What a parser is given at most; all counted on the page as UTF-8."""
 
     bytes: int
     tags: int
@@ -108,15 +109,15 @@ def extract(
     if content_type is not None and content_type not in HTML_TYPES | TEXT_TYPES:
         return Extraction(outcome=Reason.UNSUPPORTED_TYPE, detail=content_type)
     decoded = _decode(body, charset)
-    size = len(decoded.encode("utf-8", "surrogatepass"))
+    utf8 = decoded.encode("utf-8", "surrogatepass")
     if content_type in TEXT_TYPES:
         result = Extraction(decoded, extractor="plain")
-    elif beyond := too_much(body, LAST_LIMITS):
-        return Extraction(outcome=Reason.TOO_LARGE, detail=beyond, decoded_bytes=size)
-    elif extractor == "trafilatura" and too_much(body, LIMITS) is None:
+    elif beyond := too_much(utf8, LAST_LIMITS):
+        return Extraction(outcome=Reason.TOO_LARGE, detail=beyond, decoded_bytes=len(utf8))
+    elif extractor == "trafilatura" and too_much(utf8, LIMITS) is None:
         result = _by_trafilatura(decoded, url, fetched or _NO_DATE_AFTER)
     else:
-        result = _by_resiliparse(decoded, too_much(body, LIMITS if extractor == "trafilatura" else _FLAT_LIMITS))
+        result = _by_resiliparse(decoded, too_much(utf8, LIMITS if extractor == "trafilatura" else _FLAT_LIMITS))
     found = result.text is not None and not result.text.isspace() and result.text != ""
     return Extraction(
         result.text if found else None,
@@ -126,24 +127,24 @@ def extract(
         OK if found else Reason.EMPTY,
         result.detail,
         result.extractor,
-        size,
+        len(utf8),
     )
 
 
-def too_much(body: bytes, limits: Limits) -> str | None:
-    """The first of the limits that a page exceeds, as `name:count`, or None."""
-    if len(body) > limits.bytes:
-        return f"bytes:{len(body)}"
-    tags = body.count(b"<")
+def too_much(html: bytes, limits: Limits) -> str | None:
+    """The first of the limits that a page (UTF-8) exceeds, as `name:count`, or None."""
+    if len(html) > limits.bytes:
+        return f"bytes:{len(html)}"
+    tags = html.count(b"<")
     if tags > limits.tags:
         return f"tags:{tags}"
-    if len(body) > limits.tag_bytes:
-        parts = [part for part in body.split(b"<")[1:] if len(part) > limits.tag_bytes]
+    if len(html) > limits.tag_bytes:
+        parts = [part for part in html.split(b"<")[1:] if len(part) > limits.tag_bytes]
         longest = max((len(part.partition(b">")[0]) for part in parts), default=0)
         if longest > limits.tag_bytes:
             return f"tag_bytes:{longest}"
     if tags > limits.depth:
-        depth = max(accumulate(-1 if closing else 1 for closing in _NESTING.findall(body)), default=0)
+        depth = max(accumulate(-1 if closing else 1 for closing in _NESTING.findall(html)), default=0)
         if depth > limits.depth:
             return f"depth:{depth}"
     return None

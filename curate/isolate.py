@@ -2,13 +2,17 @@
 
 What can hang, eat memory or crash on a hostile page runs here. `Isolated("package.module:function")` keeps
 one fresh interpreter alive and feeds it over pipes; the function takes and returns a JSON object and bytes.
-Each item gets exactly one outcome, and the next one goes on in a fresh child where the last one died:
+Each item gets exactly one outcome:
 
     ok               the function's answer
     extract_error    it raised; the child lives on
     extract_memory   it ran into the address-space limit
-    extract_timeout  it ran into the wall clock twice: in the running child, then once more in a fresh one
+    extract_timeout  it ran into the wall clock
     extract_crash    it died: `signal:11`, `exit:1`
+
+An item over which the child is lost (the last three) is tried once more in a fresh one, and that is final, so
+nothing that earlier items left behind decides it. Only the clock depends on speed: a machine so slow that an item
+times out twice is at fault, and that is the one way in which it can change an outcome.
 
 A frame is `<length of header><length of payload><header: JSON><payload: bytes>`. The child inherits no open
 file but its pipes. It ends when its input ends; in the middle of an item whose parent is gone, an alarm
@@ -51,6 +55,8 @@ _REAP_SECONDS = 10.0
 #: How long after its time is up a child whose parent does not kill it ends itself.
 _ALARM_SECONDS = 2.0
 _DETAIL_CHARS = 300
+#: Outcomes that end the child.
+_LOST = (Reason.EXTRACT_MEMORY, Reason.EXTRACT_TIMEOUT, Reason.EXTRACT_CRASH)
 
 
 class IsolateError(MillpondError):
@@ -99,17 +105,13 @@ class Isolated:
         self.close()
 
     def run(self, header: Mapping[str, Any], payload: bytes) -> Result:
-        """Run the function on one item; whatever the item does, there is one result."""
-        try:
-            return self._attempt(header, payload)
-        except TimeoutError:
-            self.close()
-        try:
-            return self._attempt(header, payload)
-        except TimeoutError:
-            self.close()
-            detail = f"{self.timeout_seconds:g} s, twice"
-            return Result(Reason.EXTRACT_TIMEOUT, detail, {}, b"")
+        """Run the function on one item; whatever the item does, there is one result.
+
+        Raises:
+            IsolateError: the child cannot be started or the function not be imported.
+        """
+        result = self._attempt(header, payload)
+        return self._attempt(header, payload) if result.outcome in _LOST else result
 
     def close(self) -> None:
         """Kill the child and reap it. The next item starts another one."""
@@ -121,15 +123,19 @@ class Isolated:
 
     def _attempt(self, header: Mapping[str, Any], payload: bytes) -> Result:
         child = self._child or self._start()
+        late = Result(Reason.EXTRACT_TIMEOUT, f"{self.timeout_seconds:g} s", {}, b"")
         deadline = time.monotonic() + self.timeout_seconds
         try:
             _send(child, _frame(header, payload), deadline)
             answer, data = _receive(child, deadline)
+        except TimeoutError:
+            self.close()
+            return late
         except _ChildGoneError:
-            buried = self._buried(child)
-            if buried.detail == f"signal:{signal.SIGALRM.value}":  # this process was held up past the alarm
-                raise TimeoutError from None
-            return buried
+            death = self._bury(child)
+            if death == f"signal:{signal.SIGALRM.value}":  # this process was held up past the alarm
+                return late
+            return Result(Reason.EXTRACT_CRASH, death, {}, b"")
         outcome = str(answer.pop("outcome"))
         if outcome == Reason.EXTRACT_MEMORY:
             self.close()  # what failed half-way may hold memory the next item needs
@@ -156,8 +162,8 @@ class Isolated:
         try:
             hello, _ = _receive(child, time.monotonic() + _START_SECONDS)
         except _ChildGoneError:
-            detail = self._buried(child).detail
-            raise IsolateError(f"{self.function}: its child process ended at its start ({detail})") from None
+            death = self._bury(child)
+            raise IsolateError(f"{self.function}: its child process ended at its start ({death})") from None
         except TimeoutError:
             self.close()
             message = f"{self.function}: its child process did not start in {_START_SECONDS:g} s"
@@ -167,7 +173,7 @@ class Isolated:
             raise IsolateError(f"{self.function}: cannot be run in a child process: {hello['detail']}")
         return child
 
-    def _buried(self, child: subprocess.Popen[bytes]) -> Result:
+    def _bury(self, child: subprocess.Popen[bytes]) -> str:
         """Reap a child that closed its pipes, and say how it died."""
         self._child = None
         _close_pipes(child)
@@ -176,8 +182,7 @@ class Isolated:
         except subprocess.TimeoutExpired:
             child.kill()
             code = child.wait()
-        detail = f"signal:{-code}" if code < 0 else f"exit:{code}"
-        return Result(Reason.EXTRACT_CRASH, detail, {}, b"")
+        return f"signal:{-code}" if code < 0 else f"exit:{code}"
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -6,11 +6,13 @@
 One pass over each page computes its text, every signal and its MinHash signature, and writes the candidate in the
 same task. Decisions are column expressions over the candidates: the first rule that fails rejects a page, then
 exact and near duplicates go. A run replaces what earlier runs produced; its result depends on the pages and the
-configuration alone, not on partitions, order or machine speed.
+configuration alone, not on partitions or order. Machine speed matters in one case, a fault of the machine: a page
+that runs into the wall clock twice is recorded as `extract_timeout`.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +21,7 @@ import pyarrow as pa
 
 from millpond import faults
 from millpond.config import load
-from millpond.curate.candidates import Candidates
+from millpond.curate.candidates import PAGE_COLUMNS, Candidates
 from millpond.curate.config import CurateConfig
 from millpond.curate.dedup import find_duplicates
 from millpond.curate.rules import rules_digest, rules_for, sql_case
@@ -32,7 +34,7 @@ from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, PAGES, REJECTS, TableSpec
 from millpond.spark import read_files, session, write_table, write_tables
-from millpond.stage import job_main
+from millpond.stage import Work, job_main
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -73,7 +75,7 @@ def _candidates(pages: DataFrame, config: CurateConfig, folder: Path) -> list[Da
             for batch in batches:
                 yield CANDIDATES.name, candidates.batch(batch)
 
-    return write_tables(pages, {CANDIDATES.name: folder}, split).entries[CANDIDATES.name]
+    return write_tables(pages.select(*PAGE_COLUMNS), {CANDIDATES.name: folder}, split).entries[CANDIDATES.name]
 
 
 def _decide(run: Run, spark: SparkSession, files: Sequence[str], config: CurateConfig) -> None:
@@ -151,11 +153,12 @@ def _account(ledger: Ledger, candidates: DataFrame, written: Mapping[str, DataFr
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of spark-submit."""
-    job_main(
-        "curate",
-        arguments,
-        lambda lake, options: curate(lake, load(CurateConfig, options.config, "curate", options.set)),
-    )
+
+    def prepare(options: argparse.Namespace) -> Work:
+        config = load(CurateConfig, options.config, "curate", options.set)
+        return lambda lake: curate(lake, config)
+
+    job_main("curate", arguments, prepare)
 
 
 if __name__ == "__main__":

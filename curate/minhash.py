@@ -12,7 +12,7 @@ permutations: datasketch 2.0, a·h + b modulo 2^32 with odd a over MurmurHash3's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -84,20 +84,6 @@ class MinHasher:
         common = len(np.intersect1d(first, second, assume_unique=True))
         union = len(first) + len(second) - common
         return common / union if union else 0.0
-
-
-def bands(signature: Sequence[int] | Hashes | bytes, count: int, rows: int) -> list[int]:
-    """A signed 64-bit key for each of `count` bands of `rows` values; a key depends on its band, too.
-
-    Raises:
-        ValueError: the signature does not have `count` × `rows` values.
-    """
-    data = signature if isinstance(signature, bytes) else np.asarray(signature, dtype="<u4").tobytes()
-    width = 4 * rows
-    if len(data) != count * width:
-        raise ValueError(f"a signature of {len(data) // 4} values does not make {count} bands of {rows} rows")
-    keys = (xxhash.xxh64_intdigest(data[band * width : (band + 1) * width], seed=band) for band in range(count))
-    return [key - (1 << 64) if key >> 63 else key for key in keys]
 
 
 def _finalised(hashes: Hashes) -> Hashes:

@@ -6,7 +6,10 @@ where languages are listed, an unknown language is none of them.
 
 Order and thresholds of the preset `fineweb` are those of datatrove 0.10.1's `examples/fineweb.py`
 (FineWeb, arXiv 2406.17557): language, Gopher repetition, Gopher quality (arXiv 2112.11446, table A1), C4
-(arXiv 1910.10683), FineWeb. One difference: datatrove drops a language score equal to the threshold too.
+(arXiv 1910.10683), FineWeb. The language rule differs: datatrove drops a score equal to the threshold too, and
+its score comes from another size of the model, over the whole text (see `millpond.curate.language`). Words and
+sentences are those of `millpond.curate.words`, where datatrove has spaCy's. After a run's rules comes one more,
+which no setting changes: a document has text.
 """
 
 from __future__ import annotations
@@ -175,6 +178,9 @@ PRESETS: dict[str, Preset] = {
     "none": Preset((), removes_lines=False),
 }
 
+#: The last rule of every run: C4's line rules may leave nothing.
+HAS_TEXT = Rule("min_text_bytes", Reason.EMPTY, "text_bytes", minimum=1)
+
 
 def known_rules() -> set[str]:
     """Names of all rules that can be given a threshold."""
@@ -182,7 +188,7 @@ def known_rules() -> set[str]:
 
 
 def rules_for(config: CurateConfig) -> tuple[Rule, ...]:
-    """The rules of a run, in order: the preset's, changed by `rules.thresholds` and `language`.
+    """The rules of a run, in order: the preset's, changed by `rules.thresholds` and `language`; then `HAS_TEXT`.
 
     A threshold given for a rule that the preset leaves out puts the rule back in its place.
     """
@@ -193,8 +199,8 @@ def rules_for(config: CurateConfig) -> tuple[Rule, ...]:
     rules = _changed(_fineweb(), thresholds)
     if config.language.allowed:
         allowed = Rule(LANGUAGE_ALLOWED, Reason.LANGUAGE, "language", allowed=config.language.allowed)
-        return (allowed, *rules)
-    return rules
+        return (allowed, *rules, HAS_TEXT)
+    return (*rules, HAS_TEXT)
 
 
 def verdict(rules: Iterable[Rule], signals: Mapping[str, Value]) -> Rule | None:

@@ -8,8 +8,6 @@ The same lake and arguments give the same bytes.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from millpond import durable
 from millpond.errors import InputError
 from millpond.eval import figures
 from millpond.eval.config import TRIGRAM_METRIC
@@ -119,17 +118,10 @@ def write_report(html: str, path: str | Path) -> Path:
         InputError: `path` cannot be written.
     """
     target = Path(path).absolute()
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    data = html.encode()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("w", encoding="utf-8") as file:
-                file.write(html)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        durable.write_bytes(target, data)
     except OSError as error:
         raise InputError(f"{target}: cannot write the report: {error}") from error
     return target

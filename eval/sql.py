@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import duckdb
 import pyarrow as pa
 
+from millpond import durable
 from millpond.errors import InputError, LakeError
 from millpond.schemas import OPS_RELEASES, TABLES, TableSpec
 
@@ -148,7 +149,7 @@ def write_database(lake: TableFiles, path: str | Path) -> Path:
         InputError: `path` cannot be written.
     """
     target = Path(path).absolute()
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    part = durable.temporary(target)
     files = _released_files(lake)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +160,7 @@ def write_database(lake: TableFiles, path: str | Path) -> Path:
                 _create_views(connection, files)
                 connection.execute("USE memory")
                 connection.execute("DETACH lake")
-            part.replace(target)
+            durable.commit(part, target)
         finally:
             part.unlink(missing_ok=True)
     except (OSError, duckdb.Error) as error:

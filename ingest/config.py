@@ -51,6 +51,8 @@ class SiteConfig(StageConfig):
     """Requests made, robots.txt apart; URLs left over are counted."""
     max_depth: Annotated[int, Field(ge=0)] = 20
     """Links followed from the start address."""
+    max_known: Annotated[int, Field(gt=0)] = 1_000_000
+    """Addresses remembered; links to further ones are not followed, and counted as often as they are met."""
     max_redirects: Annotated[int, Field(ge=0)] = 5
     """Redirects followed one after the other, all on the same host."""
     max_url_chars: Annotated[int, Field(gt=0)] = 2083
@@ -77,9 +79,9 @@ class TextConfig(StageConfig):
     max_row_bytes: Bytes = 64 * MIB
     """Largest line of a JSON Lines file; a longer one is skipped and rejected."""
     max_body_bytes: Bytes = 20 * MIB
-    """Largest text, in bytes of UTF-8."""
+    """Largest text, and largest value of any other column of a Parquet file, in bytes of UTF-8."""
     batch_rows: Annotated[int, Field(gt=0)] = 1024
-    """Rows of a Parquet file held in memory at once."""
+    """Rows of a Parquet file held in memory at once; fewer where they are large."""
 
 
 class IngestConfig(StageConfig):

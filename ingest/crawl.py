@@ -6,30 +6,36 @@ reject: refused by robots.txt, a redirect, another status, another media type, a
 limit is reached are one reject that counts them. Links to other hosts, and robots.txt itself, are no records.
 
 Politeness: robots.txt and `nofollow` are obeyed, one request at a time, the delay between the starts of two
-requests is never shorter than the site asks for, and an answer 429 or 503 with Retry-After is waited for.
+requests is never shorter than the site asks for, and after an answer 429 or 503 the time its Retry-After names
+is waited for, then the same address is asked for again, up to three times. A longer wait than the longest delay
+that is accepted is cut to that, and the address is rejected.
 """
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from millpond.errors import InputError
 from millpond.ingest import charset
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.fetch import Answer, Fetcher, FetchError, Get, is_loopback
-from millpond.ingest.http_body import BodyError, decode_body, parse_content_type
+from millpond.ingest.fetch import Answer, Fetcher, Get, is_loopback
+from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.links import PageLinks, canonical_url, origin, page_links, robots_directives
-from millpond.ingest.page import Row, page_row, reject_row
+from millpond.ingest.page import Rejected, Row, page_row, reject_row, to_utc
 from millpond.ingest.robots import Robots, fetch_robots
 from millpond.schemas import Reason
 
 _HTML = ("text/html", "application/xhtml+xml")
 _REDIRECTS = (301, 302, 303, 307, 308)
+_ASKED_AGAIN = 3
 
 
 def crawl_site(
@@ -55,13 +61,6 @@ def crawl_site(
         yield from _Crawl(start, config, fetcher.get, progress).run()
 
 
-class _NoPage(Exception):
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
 class _Crawl:
     """One crawl: the frontier, the clock between requests, and the counts."""
 
@@ -77,9 +76,11 @@ class _Crawl:
         self.next_start = 0.0
         # Addresses to decide on: depth, address, redirects that led there.
         self.queue: list[tuple[int, str, int]] = [(0, start, 0)]
-        self.known = {start}
-        # Addresses that will not be fetched, by the limit they pass.
-        self.beyond: dict[str, set[str]] = {}
+        # Digests of the addresses decided on or queued, and of those that will not be fetched with the limit they
+        # pass: the site has a say in how many there are and how long.
+        self.known = {_digest(start)}
+        self.beyond: dict[bytes, str] = {}
+        self.past_known = 0
         self.requests = 0
         self.decided = 0
         self.bytes = 0
@@ -107,39 +108,45 @@ class _Crawl:
         before = self.requests
         try:
             if not robots.allows(url):
-                raise _NoPage(Reason.ROBOTS, "disallowed by robots.txt")
+                raise Rejected(Reason.ROBOTS, "disallowed by robots.txt")
             answer = self._fetch(url)
             page, links = self._page(answer, depth, redirects)
-        except (_NoPage, FetchError, BodyError) as problem:
+        except Rejected as problem:
             number = before if self.requests > before else None
             yield "reject", self._reject(problem.reason, problem.detail, url, number)
             state = "refused" if problem.reason == Reason.ROBOTS else "fetched" if answer else "failed"
-            yield "frontier", self._frontier(url, depth, state, answer, problem.reason)
+            yield "frontier", self._frontier(url, depth, state, answer, problem.reason, self.requests - before)
             return
         yield "page", page
-        yield "frontier", self._frontier(url, depth, "fetched", answer, "page")
+        yield "frontier", self._frontier(url, depth, "fetched", answer, "page", self.requests - before)
         for link in links:
             self._add(link, depth + 1, 0)
 
     def _fetch(self, url: str) -> Answer:
-        self.requests += 1
-        answer = self._get(url, None)
-        self.bytes += len(answer.body)
-        retry_after = answer.headers.get("retry-after", "")
-        if answer.status in (429, 503) and retry_after.isdecimal():
-            pause = min(float(retry_after), self.config.max_crawl_delay_seconds)
-            self.next_start = max(self.next_start, time.monotonic() + pause)
-        return answer
+        """The answer for an address; the last one, where the site asks to come again later."""
+        longest = self.config.max_crawl_delay_seconds
+        left = min(1 + _ASKED_AGAIN, self.config.max_pages - self.requests)
+        while True:
+            left -= 1
+            self.requests += 1
+            answer = self._get(url, None)
+            self.bytes += len(answer.body)
+            wait = _retry_after(answer)
+            if wait is None:
+                return answer
+            self.next_start = max(self.next_start, time.monotonic() + min(wait, longest))
+            if wait > longest or not left:
+                return answer
 
     def _page(self, answer: Answer, depth: int, redirects: int) -> tuple[dict[str, Any], tuple[str, ...]]:
         """The page an answer holds, and the links to follow from it."""
         if answer.status in _REDIRECTS:
-            raise _NoPage(Reason.REDIRECT, self._redirect(answer, depth, redirects))
+            raise Rejected(Reason.REDIRECT, self._redirect(answer, depth, redirects))
         if answer.status != 200:
-            raise _NoPage(Reason.HTTP_STATUS, str(answer.status))
+            raise Rejected(Reason.HTTP_STATUS, str(answer.status))
         media_type, label = parse_content_type(answer.headers.get("content-type"))
         if media_type not in self.config.media_types:
-            raise _NoPage(Reason.NOT_A_PAGE, media_type or "no Content-Type")
+            raise Rejected(Reason.NOT_A_PAGE, media_type or "no Content-Type")
         body = decode_body(
             answer.body,
             transfer_encoding=None,
@@ -155,7 +162,7 @@ class _Crawl:
         if not wishes.index or tags & {"noindex", "none"}:
             for link in links:
                 self._add(link, depth + 1, 0)
-            raise _NoPage(Reason.ROBOTS, "the page asks not to be indexed")
+            raise Rejected(Reason.ROBOTS, "the page asks not to be indexed")
         page = page_row(
             url=answer.url,
             fetched_at=answer.fetched_at,
@@ -185,19 +192,23 @@ class _Crawl:
 
     def _add(self, url: str, depth: int, redirects: int) -> None:
         """Take an address into the frontier, if it is of this site and new."""
-        if origin(url) != self.site or url in self.known:
+        key = _digest(url)
+        if origin(url) != self.site or key in self.known:
             return
-        if len(url) > self.config.max_url_chars:
-            self.beyond.setdefault(f"longer than max_url_chars = {self.config.max_url_chars}", set()).add(url)
-            return
-        if depth > self.config.max_depth:
-            self.beyond.setdefault(f"deeper than max_depth = {self.config.max_depth}", set()).add(url)
-            return
-        self.known.add(url)
-        heapq.heappush(self.queue, (depth, url, redirects))
+        if key not in self.beyond and len(self.known) + len(self.beyond) >= self.config.max_known:
+            self.past_known += 1
+        elif len(url) > self.config.max_url_chars:
+            self.beyond[key] = f"longer than max_url_chars = {self.config.max_url_chars}"
+        elif depth > self.config.max_depth:
+            self.beyond[key] = f"deeper than max_depth = {self.config.max_depth}"
+        else:
+            self.beyond.pop(key, None)
+            self.known.add(key)
+            heapq.heappush(self.queue, (depth, url, redirects))
 
     def _left_over(self) -> Iterator[Row]:
-        counts = {detail: len(urls - self.known) for detail, urls in self.beyond.items()}
+        counts = Counter(self.beyond.values())
+        counts[f"links past max_known = {self.config.max_known}"] = self.past_known
         counts[f"max_pages = {self.config.max_pages} reached"] = len(self.queue)
         for detail, count in sorted(counts.items()):
             if count:
@@ -223,7 +234,9 @@ class _Crawl:
             records=records,
         )
 
-    def _frontier(self, url: str, depth: int, state: str, answer: Answer | None, verdict: str) -> dict[str, Any]:
+    def _frontier(
+        self, url: str, depth: int, state: str, answer: Answer | None, verdict: str, tries: int
+    ) -> dict[str, Any]:
         headers = answer.headers if answer else {}
         return {
             "crawl": self.crawl,
@@ -235,6 +248,24 @@ class _Crawl:
             "next_fetch_at": None,
             "etag": headers.get("etag"),
             "last_modified": headers.get("last-modified"),
-            "tries": 0 if verdict == Reason.ROBOTS and answer is None else 1,
+            "tries": tries,
             "verdict": str(verdict),
         }
+
+
+def _digest(url: str) -> bytes:
+    return hashlib.blake2b(url.encode(), digest_size=16).digest()
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """Seconds to wait before the same address is asked for again; None where the answer does not say so."""
+    value = answer.headers.get("retry-after", "").strip()
+    if answer.status not in (429, 503):
+        return None
+    if value.isdecimal():
+        return float(value)
+    try:
+        date = to_utc(parsedate_to_datetime(value))
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (date - datetime.now(UTC)).total_seconds()) if date else None

@@ -21,6 +21,7 @@ from typing import Any, Self
 import httpcore
 
 from millpond.ingest.config import SiteConfig
+from millpond.ingest.page import Rejected
 from millpond.schemas import Reason
 
 _ACCEPT = "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.1"
@@ -33,15 +34,6 @@ _FAILURES = (
     OSError,
     UnicodeError,
 )
-
-
-class FetchError(Exception):
-    """A fetch that gave no whole answer: `reason` (fetch_failed or too_large) and a detail for the reject."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +83,8 @@ class Fetcher:
             max_bytes: cut the body there, instead of refusing one longer than the configuration allows.
 
         Raises:
-            FetchError: no whole answer within the limits of time and size, or the address is refused.
+            Rejected: no whole answer within the limits of time or the address is refused (fetch_failed), or one
+                that is too long (too_large).
         """
         limit = self._config.max_body_bytes if max_bytes is None else max_bytes
         fetched_at = datetime.now(UTC)
@@ -111,12 +104,12 @@ class Fetcher:
                     headers[key] = f"{headers[key]}, {text}" if key in headers else text
                 status = response.status
         except _Refused as error:
-            raise FetchError(Reason.FETCH_FAILED, str(error)) from error
+            raise Rejected(Reason.FETCH_FAILED, str(error)) from error
         except _FAILURES as error:
             detail = str(error) or type(error).__name__
-            raise FetchError(Reason.FETCH_FAILED, f"{type(error).__name__}: {detail}") from error
+            raise Rejected(Reason.FETCH_FAILED, f"{type(error).__name__}: {detail}") from error
         if size > limit and max_bytes is None:
-            raise FetchError(Reason.TOO_LARGE, f"body of more than {limit} bytes")
+            raise Rejected(Reason.TOO_LARGE, f"body of more than {limit} bytes")
         return Answer(url, status, headers, b"".join(pieces)[:limit], fetched_at)
 
 

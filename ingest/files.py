@@ -12,7 +12,9 @@ from millpond.errors import InputError
 
 
 def expand_paths(paths: Iterable[str]) -> list[str]:
-    """The files that `paths` and glob patterns (`**` included) name, sorted, each once.
+    """The files that `paths` and glob patterns (`**` included) name: absolute, sorted, each once.
+
+    Links are not resolved.
 
     Raises:
         InputError: a path is missing or a folder, or a pattern matches no file.
@@ -22,13 +24,13 @@ def expand_paths(paths: Iterable[str]) -> list[str]:
         if Path(path).is_dir():
             raise InputError(f"{path}: is a folder: name its files, or a pattern such as {path}/*.warc.gz")
         if Path(path).exists():
-            files.add(path)
+            files.add(str(Path(path).absolute()))
             continue
         found = [match for match in glob.glob(path, recursive=True) if Path(match).is_file()]  # noqa: PTH207
         if not found:
             kind = "no file matches this pattern" if glob.has_magic(path) else "no such file"
             raise InputError(f"{path}: {kind}")
-        files.update(found)
+        files.update(str(Path(match).absolute()) for match in found)
     return sorted(files)
 
 

@@ -16,9 +16,11 @@ from collections.abc import Callable
 import brotli
 import zstandard
 
+from millpond.ingest.page import Rejected
 from millpond.schemas import Reason
 
 _PIECE = 1 << 16
+_MAX_MEMBERS = 1 << 14  # what is left of a piece is copied once a member: 1 GiB at most
 _ZSTD_PIECE = 1 << 10  # 1 KiB of zstd makes at most 32 MiB: its API knows no output limit
 _ZSTD_WINDOW = 8 << 20  # RFC 9659: the largest window a `Content-Encoding: zstd` may use
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -27,15 +29,6 @@ _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _MEDIA_TYPE = re.compile(r"\s*([^\s;,/]+/[^\s;,]+)")
 _CHARSET = re.compile(r";\s*charset\s*=\s*[\"']?([^\s;\"',]+)", re.I)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-
-
-class BodyError(Exception):
-    """A body that cannot be had: `reason` (body_encoding or too_large) and a detail for the reject."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 def parse_content_type(value: str | None) -> tuple[str | None, str | None]:
@@ -49,7 +42,8 @@ def decode_body(body: bytes, *, transfer_encoding: str | None, content_encoding:
     """`body` with its encodings undone, at most `limit` bytes.
 
     Raises:
-        BodyError: a coding is unknown or broken (body_encoding), or the result is too long (too_large).
+        Rejected: a coding is unknown or broken (body_encoding), or the result is too long or has too many
+            parts (too_large).
     """
     transfer = _codings(transfer_encoding)
     codings = _codings(content_encoding)
@@ -59,7 +53,7 @@ def decode_body(body: bytes, *, transfer_encoding: str | None, content_encoding:
     for coding in reversed(codings + transfer):
         body = _decode(body, coding, limit)
     if len(body) > limit:
-        raise BodyError(Reason.TOO_LARGE, f"body of {len(body)} bytes, limit {limit}")
+        raise Rejected(Reason.TOO_LARGE, f"body of {len(body)} bytes, limit {limit}")
     return body
 
 
@@ -67,7 +61,7 @@ def _codings(header: str | None) -> list[str]:
     names = [name.strip().lower() for name in (header or "").split(",")]
     names = [name for name in names if name not in ("", "identity", "none", "binary", "7bit", "8bit")]
     if len(names) > _MAX_CODINGS:
-        raise BodyError(Reason.BODY_ENCODING, f"{len(names)} encodings on top of each other")
+        raise Rejected(Reason.BODY_ENCODING, f"{len(names)} encodings on top of each other")
     return names
 
 
@@ -76,7 +70,7 @@ def _decode(body: bytes, coding: str, limit: int) -> bytes:
     if decoder is None:
         if _is_text(body):
             return body
-        raise BodyError(Reason.BODY_ENCODING, f"unknown encoding {coding[:40]!r}")
+        raise Rejected(Reason.BODY_ENCODING, f"unknown encoding {coding[:40]!r}")
     if not body:
         return body
     try:
@@ -84,7 +78,7 @@ def _decode(body: bytes, coding: str, limit: int) -> bytes:
     except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
         if not _begins_like(coding, body, error) and _is_text(body):
             return body
-        raise BodyError(Reason.BODY_ENCODING, f"{coding}: {error}") from error
+        raise Rejected(Reason.BODY_ENCODING, f"{coding}: {error}") from error
 
 
 def _begins_like(coding: str, body: bytes, error: Exception) -> bool:
@@ -113,27 +107,27 @@ def _unchunk(body: bytes) -> bytes:
         # No size where the first must be: archives store bodies unchunked and keep the header.
         # The end of a chunked body tells that it was chunked and its beginning is broken.
         if body.rstrip(b"\r\n").endswith(b"\n0") or not _is_text(body):
-            raise BodyError(Reason.BODY_ENCODING, "chunked: the first chunk has no size")
+            raise Rejected(Reason.BODY_ENCODING, "chunked: the first chunk has no size")
         return body
-    chunks: list[memoryview] = []
+    joined = bytearray()
     view, position = memoryview(body), 0
     while True:
         head = _CHUNK_SIZE.match(body, position)
         if head is None:
-            raise BodyError(Reason.BODY_ENCODING, f"chunked: no chunk size at byte {position}")
+            raise Rejected(Reason.BODY_ENCODING, f"chunked: no chunk size at byte {position}")
         size, start = int(head[1], 16), head.end()
         if size == 0:
-            return b"".join(chunks)
+            return bytes(joined)
         if start + size > len(body):
-            raise BodyError(Reason.BODY_ENCODING, f"chunked: a chunk of {size} bytes is cut short")
-        chunks.append(view[start : start + size])
+            raise Rejected(Reason.BODY_ENCODING, f"chunked: a chunk of {size} bytes is cut short")
+        joined += view[start : start + size]
         position = start + size
         if body.startswith(b"\r\n", position):
             position += 2
         elif body.startswith(b"\n", position):
             position += 1
         else:
-            raise BodyError(Reason.BODY_ENCODING, f"chunked: no line end after the chunk at byte {position}")
+            raise Rejected(Reason.BODY_ENCODING, f"chunked: no line end after the chunk at byte {position}")
 
 
 class _Output:
@@ -147,26 +141,29 @@ class _Output:
     def add(self, piece: bytes) -> None:
         self.size += len(piece)
         if self.size > self.limit:
-            raise BodyError(Reason.TOO_LARGE, f"more than {self.limit} bytes when inflated")
+            raise Rejected(Reason.TOO_LARGE, f"more than {self.limit} bytes when inflated")
         self.pieces.append(piece)
 
 
 def _inflate(body: bytes, limit: int, wbits: int) -> bytes:
-    output = _Output(limit)
-    while True:
+    output, view, position = _Output(limit), memoryview(body), 0
+    for _ in range(_MAX_MEMBERS):
         stream = zlib.decompressobj(wbits)
-        data = body
         while not stream.eof:
+            data: bytes | memoryview = stream.unconsumed_tail
+            if not data:
+                data = view[position : position + _PIECE]
+                position += len(data)
             piece = stream.decompress(data, _PIECE)
-            data = stream.unconsumed_tail
             if not piece and not data and not stream.eof:
                 raise EOFError("the stream is cut short")
             output.add(piece)
-        body = stream.unused_data
-        if not body:
+        position -= len(stream.unused_data)
+        if position == len(body):
             return b"".join(output.pieces)
-        if wbits != 31 or body[:2] != b"\x1f\x8b":
-            raise EOFError(f"{len(body)} bytes after the end of the stream")
+        if wbits != 31 or not body.startswith(b"\x1f\x8b", position):
+            raise EOFError(f"{len(body) - position} bytes after the end of the stream")
+    raise Rejected(Reason.TOO_LARGE, f"more than {_MAX_MEMBERS} gzip members")
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
@@ -190,20 +187,22 @@ def _unbrotli(body: bytes, limit: int) -> bytes:
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
-    output = _Output(limit)
-    while True:
-        stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
-        position = 0
+    output, view, position = _Output(limit), memoryview(body), 0
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    for _ in range(_MAX_MEMBERS):
+        stream = decompressor.decompressobj()
         while not stream.eof:
-            if position >= len(body):
+            data = view[position : position + _ZSTD_PIECE]
+            if not data:
                 raise EOFError("the stream is cut short")
-            output.add(stream.decompress(body[position : position + _ZSTD_PIECE]))
-            position += _ZSTD_PIECE
-        body = stream.unused_data + body[position:]
-        if not body:
+            position += len(data)
+            output.add(stream.decompress(data))
+        position -= len(stream.unused_data)
+        if position == len(body):
             return b"".join(output.pieces)
-        if body[:4] != _ZSTD_MAGIC:
-            raise EOFError(f"{len(body)} bytes after the end of the stream")
+        if not body.startswith(_ZSTD_MAGIC, position):
+            raise EOFError(f"{len(body) - position} bytes after the end of the stream")
+    raise Rejected(Reason.TOO_LARGE, f"more than {_MAX_MEMBERS} zstd frames")
 
 
 _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {

@@ -10,7 +10,7 @@ again: it becomes a reject that says so. Nothing found in an input is left uncou
 
 from __future__ import annotations
 
-import hashlib
+import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,16 +26,16 @@ from millpond.datafile import DataFileEntry, TableWriter
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.crawl import crawl_site
+from millpond.ingest.files import expand_paths, source_digest
 from millpond.ingest.page import RowBatcher, reject_row
-from millpond.ingest.source import read_rows
-from millpond.ingest.warc import expand_paths
+from millpond.ingest.read import read_rows
 from millpond.lake import Lake, Release
 from millpond.progress import bar, spark_bar
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS, Reason
 from millpond.spark import session, write_tables
-from millpond.stage import job_main
+from millpond.stage import Work, job_main
 
 _TABLES = (PAGES.name, WEB_REJECTS.name, FRONTIER.name)
 _KINDS = {"page": PAGES.name, "reject": WEB_REJECTS.name, "frontier": FRONTIER.name}
@@ -45,10 +45,10 @@ def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outc
     """Ingest WARC files and text tables (told apart by suffix) named by paths and glob patterns.
 
     Raises:
-        InputError: a path is missing, a folder, empty or not what its name says; nothing is published.
+        InputError: a path is missing, a folder, unreadable, empty or not what its name says; nothing is published.
     """
     files = expand_paths(paths)
-    run = Run(lake, "ingest", config, {path: _sha256(path) for path in files})
+    run = Run(lake, "ingest", config, {path: source_digest(path) for path in files})
     if release := run.released(standing=False):
         return run.unchanged(release)
     faults.point("before-data")
@@ -120,8 +120,7 @@ def _publish(run: Run, entries: dict[str, list[DataFileEntry]], records: int) ->
         staged = {**entries, PAGES.name: pages}
         staged[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *_reject_repeats(lake, repeats)]
         for table, files in staged.items():
-            if files:
-                run.stage_files(table, files, Mode.APPEND)
+            run.stage_files(table, files, Mode.APPEND)
         run.ledger.clear()
         run.ledger.add("records", "in", records)
         run.ledger.add("records", "out", sum(entry.rows for entry in pages))
@@ -205,21 +204,15 @@ def _by_reason(entries: Sequence[DataFileEntry]) -> dict[str, int]:
     return dict(zip(counts["reason"].to_pylist(), counts["records_sum"].to_pylist(), strict=True))
 
 
-def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of spark-submit."""
-    job_main(
-        "ingest",
-        arguments,
-        lambda lake, options: ingest_files(
-            lake, options.paths, load(IngestConfig, options.config, "ingest", options.set)
-        ),
-        paths=True,
-    )
+
+    def prepare(options: argparse.Namespace) -> Work:
+        config = load(IngestConfig, options.config, "ingest", options.set)
+        files = expand_paths(options.paths)
+        return lambda lake: ingest_files(lake, files, config)
+
+    job_main("ingest", arguments, prepare, paths=True)
 
 
 if __name__ == "__main__":

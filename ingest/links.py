@@ -135,12 +135,7 @@ def robots_directives(value: str, robot: str) -> set[str]:
     ours = True
     for part in value.lower().split(","):
         name, colon, rest = part.partition(":")
-        if colon and name.strip() not in (
-            "unavailable_after",
-            "max-snippet",
-            "max-image-preview",
-            "max-video-preview",
-        ):
+        if colon and name.strip() not in _VALUED:
             ours, part = name.strip() in ("*", robot), rest
         if ours:
             directives.add(part.strip())

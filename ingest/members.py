@@ -8,6 +8,7 @@ an exception that says where: a stream that is cut short or fails its checksum i
 from __future__ import annotations
 
 import bz2
+import re
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple, NoReturn, Protocol
@@ -81,17 +82,19 @@ class _Zstd:
 
 class _Codec(NamedTuple):
     name: str
-    magic: bytes
+    magic: re.Pattern[bytes]
     inflater: Callable[[], _Inflater]
     input_bytes: int
 
 
 _CODECS = (
-    _Codec("gzip", b"\x1f\x8b", _Gzip, 1 << 16),
-    _Codec("bzip2", b"BZh", bz2.BZ2Decompressor, 1 << 16),
+    _Codec("gzip", re.compile(rb"\x1f\x8b"), _Gzip, 1 << 16),
+    _Codec("bzip2", re.compile(rb"BZh"), bz2.BZ2Decompressor, 1 << 16),
+    # A skippable frame is a member that holds nothing.
     # Zstandard's API knows no output limit, so it is fed little: 1 KiB makes at most 32 MiB.
-    _Codec("zstd", b"\x28\xb5\x2f\xfd", _Zstd, 1 << 10),
+    _Codec("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _Zstd, 1 << 10),
 )
+_MAGIC_BYTES = 4
 _UNREADABLE = {
     b"\x04\x22\x4d\x18": "LZ4",
     b"\x5d\x2a\x4d\x18": "Zstandard with a dictionary in the file",
@@ -125,7 +128,7 @@ class MemberStream:
         for magic, kind in _UNREADABLE.items():
             if head.startswith(magic):
                 raise InputError(f"{name}: {kind} is not read here: recompress the file with gzip or zstd")
-        self._codec = next((codec for codec in _CODECS if head.startswith(codec.magic)), None)
+        self._codec = next((codec for codec in _CODECS if codec.magic.match(head)), None)
         self._barrier = barrier.lower()
         self._inflater: _Inflater | None = None
         self._input = b""
@@ -236,11 +239,10 @@ class MemberStream:
     def _open_member(self) -> None:
         if self._codec is None:
             return
-        magic = self._codec.magic
         self._input = self._inflater.unused_data if self._inflater else b""
-        while len(self._input) < len(magic) and (more := self._file.read(len(magic))):
+        while len(self._input) < _MAGIC_BYTES and (more := self._file.read(_MAGIC_BYTES)):
             self._input += more
-        if not self._input.startswith(magic):
+        if not self._codec.magic.match(self._input):
             self._fail(f"no {self._codec.name} data where a member should begin")
         self._inflater = self._codec.inflater()
         head = b""

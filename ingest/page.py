@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -24,6 +25,16 @@ from millpond.schemas import Reason
 Row = tuple[str, dict[str, Any]]
 
 _DETAIL_CHARS = 300
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+class Rejected(Exception):
+    """What was found gives no page: the reason and a detail for its reject."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
 
 
 def page_row(
@@ -85,13 +96,27 @@ def reject_row(
     }
 
 
+def address_of(text: str) -> str | None:
+    """`text` without white space around it and its scheme in lower case; None where it has no scheme."""
+    text = text.strip()
+    scheme = _SCHEME.match(text)
+    return scheme[0].lower() + text[scheme.end() :] if scheme else None
+
+
 def parse_instant(value: str) -> datetime | None:
-    """An ISO 8601 instant, UTC where it names no zone; None where it is none."""
+    """An ISO 8601 instant in UTC, its zone where it names none; None where it is none."""
     try:
-        instant = datetime.fromisoformat(value.strip())
+        return to_utc(datetime.fromisoformat(value.strip()))
     except ValueError:
         return None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def to_utc(instant: datetime) -> datetime | None:
+    """`instant` in UTC, its zone where it names none; None where that is before year 1 or after 9999."""
+    try:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError:
+        return None
 
 
 def clean_text(text: str) -> str:
@@ -99,7 +124,6 @@ def clean_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-@lru_cache(maxsize=4096)
 def host_of(url: str) -> str | None:
     """Host name of an address in lower case, without port and user; None where it has none."""
     try:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from protego import Protego
 
 from millpond.errors import InputError
-from millpond.ingest.fetch import FetchError, Get
-from millpond.ingest.http_body import BodyError, decode_body
+from millpond.ingest.fetch import Get
+from millpond.ingest.http_body import decode_body
 from millpond.ingest.links import canonical_url, origin
+from millpond.ingest.page import Rejected
 
 _MAX_BYTES = 500 << 10
 _MAX_REDIRECTS = 5
@@ -54,7 +55,7 @@ def fetch_robots(get: Get, site: str, robot: str) -> Robots:
     for _ in range(_MAX_REDIRECTS + 1):
         try:
             answer = get(url, _MAX_BYTES)
-        except FetchError as error:
+        except Rejected as error:
             raise InputError(f"{url} cannot be fetched ({error.detail}), so the site is off limits") from error
         if answer.status >= 500:
             raise InputError(f"{url} answers {answer.status}, so the site is off limits: try again later")
@@ -71,5 +72,5 @@ def fetch_robots(get: Get, site: str, robot: str) -> Robots:
 def _content(url: str, body: bytes, encoding: str | None) -> bytes:
     try:
         return decode_body(body, transfer_encoding=None, content_encoding=encoding, limit=16 * _MAX_BYTES)
-    except BodyError as error:
+    except Rejected as error:
         raise InputError(f"{url} cannot be read ({error.detail}), so the site is off limits") from error

@@ -19,14 +19,11 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.page import Row, RowBatcher
-from millpond.ingest.text import read_text
-from millpond.ingest.warc import expand_paths, read_warc
+from millpond.ingest.files import expand_paths
+from millpond.ingest.page import RowBatcher
+from millpond.ingest.read import read_rows
 from millpond.schemas import LONG, PAGES, STRING, WEB_REJECTS
-
-TEXT_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 
 #: The count of a file: how many records, fetches or rows were found in it.
 FILE_COLUMNS = (pa.field("file", STRING), pa.field("records", LONG), pa.field("bytes", LONG))
@@ -40,20 +37,6 @@ def _row_schema() -> pa.Schema:
 
 
 ROW_SCHEMA = _row_schema()
-
-
-def read_rows(path: str, config: IngestConfig) -> Iterator[Row]:
-    """Tagged rows of one file, by its suffix: a table of texts, else WARC.
-
-    What is wrong with the file as a whole comes as a row `error` too, so that a driver can say it in one line.
-    """
-    try:
-        if path.endswith(TEXT_SUFFIXES):
-            yield from read_text(path, config.text, crawl=config.crawl)
-        else:
-            yield from read_warc(path, config.warc, crawl=config.crawl)
-    except InputError as error:
-        yield "error", {"file": path, "detail": str(error)}
 
 
 @dataclass

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,15 +22,14 @@ from millpond.errors import InputError
 from millpond.ingest.config import TextConfig
 from millpond.ingest.files import open_input
 from millpond.ingest.members import MemberStream, StreamDamage
-from millpond.ingest.page import Row, page_row, parse_instant, reject_row
+from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row, to_utc
 from millpond.schemas import Reason
 
 #: So many rows without the text column, and none with it, are a wrong column name and not bad rows.
 _WRONG_COLUMN_ROWS = 100
-
-
-class _BadRow(Exception):
-    """A row that is no text; the message says why."""
+#: So many bytes of a Parquet file's rows are meant to be in memory at once.
+_BATCH_BYTES = 16 << 20
+_BUFFER_BYTES = 1 << 20
 
 
 def read_text(path: str, config: TextConfig, *, crawl: str | None = None) -> Iterator[Row]:
@@ -60,18 +59,18 @@ class _Reader:
             stream = MemberStream(file, self.path)
             for number, line in self._lines(stream):
                 self.rows += 1
-                if isinstance(line, _Unread):
-                    yield self._reject(line.reason, line.detail, number)
+                if isinstance(line, Rejected):
+                    yield self._reject(line, number)
                     continue
                 try:
                     record = _parse(line)
-                    if self.config.text_column not in record:
-                        seen.update(list(record)[:50])
-                    else:
+                    if self.config.text_column in record:
                         texts += 1
+                    elif not texts:
+                        seen.update(list(record)[:50])
                     row = self._page(record, number)
-                except _BadRow as problem:
-                    row = self._reject(Reason.BAD_ROW, str(problem), number)
+                except Rejected as problem:
+                    row = self._reject(problem, number)
                 if not texts and self.rows >= _WRONG_COLUMN_ROWS and seen:
                     raise self._wrong_column(self.config.text_column, seen)
                 yield row
@@ -82,7 +81,7 @@ class _Reader:
     def parquet(self) -> Iterator[Row]:
         with open_input(self.path) as file:
             try:
-                table = pq.ParquetFile(file)
+                table = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
             except (pa.ArrowException, OSError) as error:
                 raise InputError(f"{self.path}: not a readable Parquet file: {error}") from error
             columns = self._columns()
@@ -96,29 +95,48 @@ class _Reader:
     def _row_group(self, table: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[Row]:
         """One row group; what of it cannot be read is one reject that counts the rows."""
         end = self.rows + table.metadata.row_group(group).num_rows
-        batches = table.iter_batches(self.config.batch_rows, row_groups=[group], columns=columns)
+        batches = table.iter_batches(
+            self._batch_rows(table.metadata.row_group(group), columns), row_groups=[group], columns=columns
+        )
         while self.rows < end:
             try:
-                records = next(batches).to_pylist()
-            except (pa.ArrowException, OSError, UnicodeDecodeError, StopIteration) as error:
+                batch = next(batches)
+            except (pa.ArrowException, OSError, StopIteration) as error:
                 number, self.rows = self.rows, end
-                detail = f"rows {number} to {end - 1} cannot be read: {error}"
-                yield self._reject(Reason.DAMAGED, detail, number, records=end - number)
+                damage = Rejected(Reason.DAMAGED, f"rows {number} to {end - 1} cannot be read: {error}")
+                yield self._reject(damage, number, records=end - number)
                 return
-            for record in records:
+            for row in range(len(batch)):
                 number = self.rows
                 self.rows += 1
                 try:
-                    yield self._page(record, number)
-                except _BadRow as problem:
-                    yield self._reject(Reason.BAD_ROW, str(problem), number)
+                    cells = zip(batch.schema.names, batch.columns, strict=True)
+                    yield self._page({name: self._value(column[row], name) for name, column in cells}, number)
+                except Rejected as problem:
+                    yield self._reject(problem, number)
+
+    def _batch_rows(self, group: pq.RowGroupMetaData, columns: list[str]) -> int:
+        chunks = (group.column(number) for number in range(group.num_columns))
+        size: int = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.split(".")[0] in columns)
+        fitting: int = _BATCH_BYTES * group.num_rows // max(1, size)
+        return max(1, min(self.config.batch_rows, fitting))
+
+    def _value(self, cell: pa.Scalar, column: str) -> Any:
+        """A cell as a Python value, measured before it is made one."""
+        if isinstance(cell, pa.BinaryScalar) and cell.is_valid:
+            self._check_size(cell.as_buffer().size, column)
+        try:
+            return cell.as_py()
+        except (ValueError, OverflowError, KeyError, pa.ArrowException) as error:
+            # not UTF-8, a year Python does not know, an unknown time zone
+            raise Rejected(Reason.BAD_ROW, f"{column}: {error}") from error
 
     def _columns(self) -> list[str]:
         config = self.config
         names = (config.text_column, config.url_column, config.id_column, config.date_column)
         return list(dict.fromkeys(name for name in names if name is not None))
 
-    def _lines(self, stream: MemberStream) -> Iterator[tuple[int, bytes | _Unread]]:
+    def _lines(self, stream: MemberStream) -> Iterator[tuple[int, bytes | Rejected]]:
         limit = self.config.max_row_bytes
         number = 0
         while True:
@@ -128,22 +146,20 @@ class _Reader:
                     size = len(line)
                     while not line.endswith(b"\n") and (line := stream.readline(limit)):
                         size += len(line)
-                    yield number, _Unread(Reason.TOO_LARGE, f"line of {size} bytes, limit {limit}")
+                    yield number, Rejected(Reason.TOO_LARGE, f"line of {size} bytes, limit {limit}")
                 elif line.strip():
                     yield number, line
                 elif not line:
                     return
             except StreamDamage as damage:
                 detail = f"{damage.detail}, in the member at byte {damage.offset}; nothing after it was read"
-                yield number, _Unread(Reason.DAMAGED, detail)
+                yield number, Rejected(Reason.DAMAGED, detail)
                 return
             number += 1
 
     def _page(self, record: dict[str, Any], number: int) -> Row:
         body = _utf8(record.get(self.config.text_column), self.config.text_column)
-        if len(body) > self.config.max_body_bytes:
-            limit = self.config.max_body_bytes
-            return self._reject(Reason.TOO_LARGE, f"text of {len(body)} bytes, limit {limit}", number)
+        self._check_size(len(body), self.config.text_column)
         page = page_row(
             url=self._url(record, number),
             fetched_at=self._fetched_at(record),
@@ -158,18 +174,26 @@ class _Reader:
         )
         return "page", page
 
+    def _check_size(self, size: int, column: str) -> None:
+        limit = self.config.max_body_bytes
+        if size > limit:
+            raise Rejected(Reason.TOO_LARGE, f"{column} of {size} bytes, limit {limit}")
+
     def _url(self, record: dict[str, Any], number: int) -> str:
         column = self.config.url_column
         if column is not None and record.get(column) is not None:
-            url = _utf8(record[column], column).decode("utf-8")
-            if not url.strip():
-                raise _BadRow(f"{column} is empty")
+            text = _utf8(record[column], column).decode("utf-8")
+            url = address_of(text)
+            if url is None:
+                raise Rejected(Reason.BAD_ROW, f"{column} is no address with a scheme: {text[:40]!r}")
             return url
         fragment: object = number
         if self.config.id_column is not None:
             fragment = record.get(self.config.id_column)
             if isinstance(fragment, bool) or not isinstance(fragment, str | int):
-                raise _BadRow(f"{self.config.id_column} is {_kind(fragment)}, not a text or whole number")
+                raise Rejected(
+                    Reason.BAD_ROW, f"{self.config.id_column} is {_kind(fragment)}, not a text or whole number"
+                )
             if isinstance(fragment, str):
                 fragment = quote(_utf8(fragment, self.config.id_column))
         return f"{self.address}#{fragment}"
@@ -179,18 +203,24 @@ class _Reader:
         value = record.get(column) if column is not None else None
         if value is None:
             return None
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime.combine(value, time())
         if isinstance(value, datetime):
-            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        if isinstance(value, date):
-            return datetime(value.year, value.month, value.day, tzinfo=UTC)
-        instant = parse_instant(value) if isinstance(value, str) else None
+            instant = to_utc(value)
+        else:
+            instant = parse_instant(value) if isinstance(value, str) else None
         if instant is None:
-            raise _BadRow(f"{column} is no ISO 8601 date: {str(value)[:40]!r}")
+            raise Rejected(Reason.BAD_ROW, f"{column} is no ISO 8601 date: {str(value)[:40]!r}")
         return instant
 
-    def _reject(self, reason: Reason, detail: str, number: int, records: int = 1) -> Row:
+    def _reject(self, problem: Rejected, number: int, records: int = 1) -> Row:
         row = reject_row(
-            file=self.path, reason=reason, detail=detail, crawl=self.crawl, offset=number, records=records
+            file=self.path,
+            reason=problem.reason,
+            detail=problem.detail,
+            crawl=self.crawl,
+            offset=number,
+            records=records,
         )
         return "reject", row
 
@@ -204,23 +234,15 @@ class _Reader:
         return InputError(f"{self.path}: has no column {column!r}; its columns are: {names}"[:1000])
 
 
-class _Unread:
-    """A line that was not read, and why."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        self.reason = reason
-        self.detail = detail
-
-
 def _parse(line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_no_repeats)
     except RecursionError as error:
-        raise _BadRow("not JSON: nested too deeply") from error
+        raise Rejected(Reason.BAD_ROW, "not JSON: nested too deeply") from error
     except ValueError as error:
-        raise _BadRow(f"not JSON: {error}") from error
+        raise Rejected(Reason.BAD_ROW, f"not JSON: {error}") from error
     if not isinstance(record, dict):
-        raise _BadRow(f"not an object but {_kind(record)}")
+        raise Rejected(Reason.BAD_ROW, f"not an object but {_kind(record)}")
     return record
 
 
@@ -237,11 +259,11 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _utf8(value: object, column: str) -> bytes:
     if not isinstance(value, str):
-        raise _BadRow(f"{column} is {_kind(value)}, not a text")
+        raise Rejected(Reason.BAD_ROW, f"{column} is {_kind(value)}, not a text")
     try:
         return value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise _BadRow(f"{column} has a lone surrogate at character {error.start}") from error
+        raise Rejected(Reason.BAD_ROW, f"{column} has a lone surrogate at character {error.start}") from error
 
 
 def _kind(value: object) -> str:

@@ -21,14 +21,12 @@ from resiliparse.parse.encoding import detect_mime
 from millpond.errors import InputError
 from millpond.ingest import charset
 from millpond.ingest.config import WarcConfig
-from millpond.ingest.files import expand_paths, open_input, source_digest
-from millpond.ingest.http_body import BodyError, decode_body, parse_content_type
+from millpond.ingest.files import open_input
+from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.members import MemberStream, StreamDamage
-from millpond.ingest.page import Row, page_row, parse_instant, reject_row
+from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row
 from millpond.ingest.warc_records import MAGIC, Damage, WarcRecord, read_records
 from millpond.schemas import Reason
-
-__all__ = ["expand_paths", "read_warc", "source_digest"]
 
 _PAGE_SCHEMES = ("http", "https", "ftp", "file")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
@@ -42,15 +40,6 @@ _DIGESTS = {
     "md5": "md5",
 }
 _SNIFF_BYTES = 4096
-
-
-class _NoPage(Exception):
-    """A record that gives no page: the reason and a detail for its reject."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 def read_warc(
@@ -108,16 +97,18 @@ def _refuse_foreign(stream: MemberStream, path: str) -> None:
 
 
 def _page_or_reject(path: str, record: WarcRecord, config: WarcConfig, crawl: str | None) -> Row:
-    url = record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">").strip()
+    target = record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">").strip()
     try:
-        if not url:
-            raise _NoPage(Reason.NOT_A_PAGE, f"{record.kind} record without WARC-Target-URI")
+        url = address_of(target)
+        if url is None:
+            lack = f"a scheme in WARC-Target-URI {target[:40]!r}" if target else "WARC-Target-URI"
+            raise Rejected(Reason.NOT_A_PAGE, f"{record.kind} record without {lack}")
         if record.block is None:
             detail = f"record of {record.size} bytes, limit {config.max_record_bytes}"
-            raise _NoPage(Reason.TOO_LARGE, detail)
+            raise Rejected(Reason.TOO_LARGE, detail)
         fields = _page_fields(record, record.block, url, config)
-    except (_NoPage, BodyError) as problem:
-        return "reject", _reject(path, record, url or None, problem.reason, problem.detail, crawl)
+    except Rejected as problem:
+        return "reject", _reject(path, record, target or None, problem.reason, problem.detail, crawl)
     return "page", page_row(
         url=url,
         fetched_at=parse_instant(record.headers.get("warc-date", "")),
@@ -131,21 +122,21 @@ def _page_or_reject(path: str, record: WarcRecord, config: WarcConfig, crawl: st
 
 def _page_fields(record: WarcRecord, block: bytes, url: str, config: WarcConfig) -> dict[str, Any]:
     """Status, media type, charset and body of the page a record holds."""
-    scheme = url.partition(":")[0].lower()
+    scheme = url.partition(":")[0]
     if scheme not in _PAGE_SCHEMES:
-        raise _NoPage(Reason.NOT_A_PAGE, f"{scheme[:40]}: address")
+        raise Rejected(Reason.NOT_A_PAGE, f"{scheme[:40]}: address")
     if "warc-segment-number" in record.headers:
-        raise _NoPage(Reason.NOT_A_PAGE, "one segment of a record in several")
+        raise Rejected(Reason.NOT_A_PAGE, "one segment of a record in several")
     if config.verify_digests:
         _check_digest(record.headers.get("warc-block-digest", ""), block)
     status, body, headers = None, block, {"content-type": [record.headers.get("content-type", "")]}
     if record.kind == "response":
         status, headers, body = _parse_http(block, config.max_header_bytes)
         if status != 200:
-            raise _NoPage(Reason.HTTP_STATUS, str(status))
+            raise Rejected(Reason.HTTP_STATUS, str(status))
     media_type, label = parse_content_type(next(iter(headers.get("content-type", ())), None))
     if media_type and media_type not in config.media_types:
-        raise _NoPage(Reason.NOT_A_PAGE, media_type)
+        raise Rejected(Reason.NOT_A_PAGE, media_type)
     body = decode_body(
         body,
         transfer_encoding=",".join(headers.get("transfer-encoding", ())),
@@ -155,7 +146,7 @@ def _page_fields(record: WarcRecord, block: bytes, url: str, config: WarcConfig)
     if not media_type:
         media_type = detect_mime(body[:_SNIFF_BYTES])
         if media_type not in config.media_types:
-            raise _NoPage(Reason.NOT_A_PAGE, f"no Content-Type; looks like {media_type}")
+            raise Rejected(Reason.NOT_A_PAGE, f"no Content-Type; looks like {media_type}")
     return {
         "status": status,
         "content_type": media_type,
@@ -168,10 +159,10 @@ def _parse_http(block: bytes, limit: int) -> tuple[int, dict[str, list[str]], by
     """Status, headers (lists of values by name in lower case) and payload of an HTTP response."""
     status = _STATUS_LINE.match(block)
     if not status:
-        raise _NoPage(Reason.NOT_A_PAGE, "response record without an HTTP status line")
+        raise Rejected(Reason.NOT_A_PAGE, "response record without an HTTP status line")
     blank = _BLANK_LINE.search(block, 0, limit)
     if not blank and len(block) > limit:
-        raise _NoPage(Reason.TOO_LARGE, f"HTTP header of more than {limit} bytes")
+        raise Rejected(Reason.TOO_LARGE, f"HTTP header of more than {limit} bytes")
     head, payload = (block[: blank.start()], block[blank.end() :]) if blank else (block, b"")
     headers: dict[str, list[str]] = {}
     for line in head.split(b"\n")[1:]:
@@ -194,7 +185,7 @@ def _check_digest(header: str, block: bytes) -> None:
     except (ValueError, binascii.Error):
         return
     if len(stated) == len(digest) and stated != digest:
-        raise _NoPage(Reason.DAMAGED, f"WARC-Block-Digest {algorithm} does not fit the block")
+        raise Rejected(Reason.DAMAGED, f"WARC-Block-Digest {algorithm} does not fit the block")
 
 
 def _reject(

@@ -145,7 +145,7 @@ def _read_record(stream: MemberStream, place: _Place, limits: _Limits) -> WarcRe
     if got < size:
         raise _Broken(f"Content-Length {size}, but only {got} bytes until the next record or the end")
     lines = stream.skip_newlines()
-    if stream.peek(1).upper() not in (b"", MAGIC[:1]) and lines < 2:
+    if not MAGIC.startswith(stream.peek(len(MAGIC)).upper()) and lines < 2:
         raise _Broken(f"Content-Length {size}, but data goes on behind it")
     end = stream.member_end() if stream.compressed else stream.position
     return WarcRecord(

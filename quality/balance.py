@@ -81,6 +81,13 @@ CONSERVED: dict[str, tuple[str, ...]] = {
         from new_corpus_duplicates d anti join new_corpus_documents k on d.keeper_id = k.doc_id
         """,
     ),
+    "train": (
+        """
+        select 'run ' || r.run || ' has ' || r.steps || ' steps, and train.steps ' || count(s.step)
+        from new_train_runs r left join new_train_steps s using (run)
+        group by r.run, r.steps having r.steps <> count(s.step)
+        """,
+    ),
     "tokenize": (
         """
         select 'document ' || doc_id || ' has neither tokens nor a reason' from in_corpus_documents

@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from millpond import durable
 from millpond.errors import AuditError, LedgerError, require
 from millpond.lake import Lake
 from millpond.publish import Audit, Batch
@@ -61,19 +62,19 @@ class Gate:
         self._write(rows)
         failed = [row for row in rows if not row["success"]]
         if failed:
-            raise AuditError(_sentence(failed, self.folder / "audit.json"))
+            raise AuditError(_sentence(failed, self.folder))
         try:
             lines = balance.check(batch)
         except LedgerError as error:
             self._write([*rows, _row("ops.ledger", "ledger_balances", "", False, str(error), "")])
-            raise
+            raise LedgerError(f"{error}; nothing was published; see {self.folder}/audit.json") from error
         rows.append(_row("ops.ledger", "ledger_balances", "", True, f"{lines} lines", ""))
         self._write(rows)
         return rows
 
     def _write(self, rows: Sequence[dict[str, Any]]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "audit.json").write_text(json.dumps(list(rows), indent=2, default=str) + "\n")
+        durable.write_bytes(self.folder / "audit.json", json.dumps(list(rows), indent=2, default=str).encode() + b"\n")
 
     def _expectations(self, batch: Batch, suites: Sequence[Suite]) -> list[dict[str, Any]]:
         context = _context(self.folder / "data_docs")
@@ -206,11 +207,11 @@ def _row(table: str, expectation: str, column: str, success: bool, observed: str
     }
 
 
-def _sentence(failed: Sequence[dict[str, Any]], page: Path) -> str:
+def _sentence(failed: Sequence[dict[str, Any]], folder: Path) -> str:
     first = failed[0]
     column = f" on {first['column']}" if first["column"] else ""
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     return (
         f"{first['table']}: {first['expectation']}{column} failed, seen {first['observed']}{more}; "
-        f"nothing was published; all results are in {page}"
+        f"nothing was published; see {folder}/audit.json and {folder}/data_docs/index.html"
     )

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millpond.errors import require
-from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, PAGES, REJECTS, SHARDS, WEB_REJECTS, Reason
+from millpond.schemas import (
+    CANDIDATES,
+    DOCUMENTS,
+    DUPLICATES,
+    PAGES,
+    REJECTS,
+    SHARDS,
+    TOKEN_REJECTS,
+    WEB_REJECTS,
+    Reason,
+)
 
 HEX_32 = r"^[0-9a-f]{32}$"
 HEX_64 = r"^[0-9a-f]{64}$"
@@ -94,6 +104,13 @@ def _duplicates(gx: Any) -> list[Any]:
     ]
 
 
+def _token_rejects(gx: Any) -> list[Any]:
+    return [
+        gx.ExpectColumnValuesToBeUnique(column="doc_id"),
+        gx.ExpectColumnValuesToBeInSet(column="reason", value_set=[Reason.NO_TOKENS]),
+    ]
+
+
 def _shards(gx: Any) -> list[Any]:
     return [
         gx.ExpectColumnValuesToBeUnique(column="shard"),
@@ -130,6 +147,7 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(REJECTS.name, 0, _rejects),
         Suite(DUPLICATES.name, 0, _duplicates),
+        Suite(TOKEN_REJECTS.name, 0, _token_rejects),
         Suite(SHARDS.name, 1, _shards),
     )
 }

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from publisher import publish_one
 
+from millpond import datafile
 from millpond.datafile import DataFileEntry, TableWriter, write_rows
 from millpond.errors import LakeError
 from millpond.lake import Lake, files_digest
@@ -42,6 +43,46 @@ def test_writer_refuses_what_does_not_fit(tmp_path: Path) -> None:
     ):
         writer.write(pa.RecordBatch.from_pydict({"file": ["x"]}))
     assert not list(tmp_path.glob("*.parquet")), "a failed writer leaves no file behind"
+
+
+def test_writer_leaves_nothing_of_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datafile, "ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr(datafile, "FILE_BYTES", 1)
+    batch = pa.RecordBatch.from_pylist([reject(1)], schema=TABLES["web.rejects"].schema)
+    with pytest.raises(RuntimeError, match="stop"), TableWriter("web.rejects", tmp_path) as writer:
+        writer.write(batch)
+        writer.write(batch)
+        assert len(list(tmp_path.glob("*.parquet"))) == 2
+        raise RuntimeError("stop")
+    assert not list(tmp_path.iterdir())
+
+
+def test_writer_on_a_full_disk_says_so(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left"), TableWriter("web.rejects", tmp_path) as writer:
+        writer.write(pa.RecordBatch.from_pylist([reject(1)], schema=TABLES["web.rejects"].schema))
+        writer._flush()
+        file = writer._file
+        assert file is not None
+        with Path("/dev/full").open("wb") as full:
+            os.dup2(full.fileno(), file.stream.fileno())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["crawl=spring", "50%", "a*", "[x]", "{x}", "what?"])
+def test_folders_that_engines_read_as_patterns_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LakeError, match="Spark and DuckDB read such a path as a pattern"):
+        Lake.open(str(tmp_path / name / "lake"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("warehouse", ["", "relative/folder", "s3://bucket/lake"])
+def test_catalogs_without_a_local_warehouse_are_refused(tmp_path: Path, warehouse: str) -> None:
+    environment = {**os.environ, "PYICEBERG_CATALOG__POND__TYPE": "sql"}
+    environment |= {"PYICEBERG_CATALOG__POND__URI": "sqlite://", "PYICEBERG_CATALOG__POND__WAREHOUSE": warehouse}
+    command = [sys.executable, "-m", "millpond", "tables", "--lake", "catalog:pond"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("error: catalog:pond: its warehouse ")
+    assert "is no folder of this machine" in done.stderr and not list(tmp_path.iterdir())
 
 
 def test_digest_ignores_order_and_files(tmp_path: Path) -> None:

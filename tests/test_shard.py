@@ -48,7 +48,7 @@ def rewrite(index: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def test_plain_webdataset_reads_the_same_rows(index: Path, tmp_path: Path) -> None:
-    shard = Shard(index, verify=True)
+    shard = Shard(index)
     mine = np.concatenate([shard.rows(sample) for sample in range(len(shard))])
     command = [sys.executable, "-c", READ_PLAINLY, str(shard.path), str(tmp_path / "rows.npy")]
     subprocess.run(command, check=True, env={**os.environ, "WDS_SECURE": "1"})
@@ -57,14 +57,13 @@ def test_plain_webdataset_reads_the_same_rows(index: Path, tmp_path: Path) -> No
     assert np.array_equal(mine, theirs)
 
 
-def test_row_rows_and_gather_agree(index: Path) -> None:
+def test_rows_and_gather_agree(index: Path) -> None:
     shard = Shard(index)
     samples, rows = (np.array(column) for column in zip(*((s, r) for s in range(5) for r in range(4)), strict=True))
     out = np.zeros((20, CONTEXT), np.uint16)
     shard.gather(samples, rows, out, np.arange(20)[::-1])
     for place, (sample, row) in enumerate(zip(samples.tolist(), rows.tolist(), strict=True)):
-        assert np.array_equal(shard.row(sample, row), shard.rows(sample)[row])
-        assert np.array_equal(shard.row(sample, row), out[19 - place])
+        assert np.array_equal(shard.rows(sample)[row], out[19 - place])
 
 
 def test_rows_are_views_that_cannot_be_written(index: Path) -> None:
@@ -76,11 +75,12 @@ def test_rows_are_views_that_cannot_be_written(index: Path) -> None:
 
 def test_what_is_not_there_is_refused(index: Path) -> None:
     shard = Shard(index)
-    for sample, row in ((-1, 0), (len(shard), 0), (0, 4), (0, -1), (len(shard) - 1, 4)):
+    for sample in (-1, len(shard)):
         with pytest.raises(ShardError, match=NAME):
-            shard.row(sample, row)
-    with pytest.raises(ShardError, match="do not have"):
-        shard.gather(np.array([0]), np.array([4]), np.zeros((1, CONTEXT), np.uint16), np.array([0]))
+            shard.rows(sample)
+    for sample, row in ((0, 4), (0, -1), (len(shard) - 1, 4)):
+        with pytest.raises(ShardError, match="do not have"):
+            shard.gather(np.array([sample]), np.array([row]), np.zeros((1, CONTEXT), np.uint16), np.array([0]))
 
 
 def test_every_flipped_byte_is_found_before_its_sample_is_handed_out(index: Path) -> None:
@@ -97,12 +97,9 @@ def test_every_flipped_byte_is_found_before_its_sample_is_handed_out(index: Path
         sample = sum(start <= place for start in starts) - 1
         for _ in range(2):  # asking again does not help
             with pytest.raises(ShardError, match=f"sample {sample} .* is damaged"):
-                shard.row(sample, 0)
+                shard.rows(sample)
         shard.rows((sample + 1) % len(shard))  # the others are untouched
         found += 1
-        if found % 50 == 0:
-            with pytest.raises(ShardError, match="sha256"):
-                Shard(index, verify=True)
     assert found == 500
 
 
@@ -225,7 +222,7 @@ def test_a_pickle_in_a_shard_is_bytes_and_nothing_else(index: Path, tmp_path: Pa
         }
 
     rewrite(index, claim)
-    shard = Shard(index, verify=True)
+    shard = Shard(index)
     assert shard.rows(0).tobytes().startswith(pickled) and shard.rows(1).dtype == np.uint16
     assert not canary.exists()
 
@@ -240,7 +237,7 @@ def test_a_set_is_sorted_by_name_and_known_by_its_content(tmp_path: Path) -> Non
     one = shard_set(tmp_path / "one")
     other = ShardSet(sorted((tmp_path / "one").glob("*.index.json"), reverse=True))
     write_shards(tmp_path / "moved")
-    moved = ShardSet.of_folder(tmp_path / "moved", "train", verify=True)
+    moved = ShardSet.of_folder(tmp_path / "moved", "train")
     files = ("train-00000-000.tar", "train-00001-000.tar", "train-00002-000.tar")
     assert one.names == other.names == tuple(f"one/{file}" for file in files)
     assert one.fingerprint == other.fingerprint == moved.fingerprint and moved.names[0] == f"moved/{files[0]}"
@@ -274,6 +271,8 @@ def test_a_set_keeps_few_shards_open_and_notices_one_that_was_replaced(tmp_path:
     first = shards.shard(0)
     assert shards.shard(1) and shards.shard(0) is first and shards.shard(2)
     assert shards.shard(0) is first  # used last, so 1 had to go
+    for path in tmp_path.iterdir():
+        path.unlink()
     write_shards(tmp_path, (40, 10, 23))
     with pytest.raises(ShardError, match="was replaced"):
         shards.shard(1)

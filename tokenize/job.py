@@ -11,7 +11,9 @@ the tokenizer beside them.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from itertools import groupby
 from pathlib import Path
 from typing import cast
@@ -28,8 +30,9 @@ from millpond.progress import bar, spark_bar
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.schemas import DOCUMENTS, SHARDS, TOKEN_DOCUMENTS, TOKEN_REJECTS, Reason
+from millpond.shard import ShardIndex
 from millpond.spark import read_files, session, write_tables
-from millpond.stage import job_main
+from millpond.stage import Work, job_main
 from millpond.tokenize import split, vocabulary
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.encode import Encoder
@@ -67,11 +70,14 @@ def tokenize(lake: Lake, config: TokenizeConfig) -> Outcome:
 
 
 def _identity(files: Sequence[str], words: Vocabulary, config: TokenizeConfig) -> str:
-    """What tells a tokenization from others, in any lake: its texts, vocabulary and settings."""
+    """What tells a tokenization from others, in any lake: its texts, vocabulary, settings and the code that writes."""
     query = "select count(*), bit_xor(md5_number(doc_id || text_digest))::varchar from read_parquet(?)"
     with duckdb.connect() as connection:
         texts = connection.execute(query, [list(files)]).fetchone()
-    return digest_of({"texts": texts, "tokenizer": words.digest, "config": config.digest()})[:16]
+    writers = {name: metadata.version(name) for name in ("tokenizers", "webdataset")}
+    writers["shard index"] = str(ShardIndex.model_fields["version"].default)
+    identity = {"texts": texts, "tokenizer": words.digest, "config": config.digest(), "writers": writers}
+    return digest_of(identity)[:16]
 
 
 def _train(files: Sequence[str], config: TokenizeConfig) -> Vocabulary:
@@ -155,11 +161,12 @@ def _account(run: Run, written: dict[str, list[str]], files: Sequence[str]) -> N
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of spark-submit."""
-    job_main(
-        "tokenize",
-        arguments,
-        lambda lake, options: tokenize(lake, load(TokenizeConfig, options.config, "tokenize", options.set)),
-    )
+
+    def prepare(options: argparse.Namespace) -> Work:
+        config = load(TokenizeConfig, options.config, "tokenize", options.set)
+        return lambda lake: tokenize(lake, config)
+
+    job_main("tokenize", arguments, prepare)
 
 
 if __name__ == "__main__":

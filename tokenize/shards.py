@@ -1,8 +1,9 @@
 """Token shards on disk: one bucket of documents in; tar shards, their indices and the lineage rows out.
 
 The format stands in `millpond.shard`; `webdataset` writes the tars. A shard is written under a temporary
-name, flushed to disk and renamed, its index after it: a shard with an index is whole. The same documents
-and settings give the same bytes, so a task that runs twice, or at two places at once, does no harm.
+name, flushed to disk and renamed, its index after it: a shard with an index is whole, and is never replaced by
+another. The same documents and settings give the same bytes, so a task that runs twice, or at two places at
+once, does no harm.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import mmap
-import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from webdataset.writer import TarWriter
 
-from millpond import schemas
+from millpond import durable, schemas
+from millpond.errors import ShardError
 from millpond.shard import Samples, ShardIndex, Tokens, index_path, region_digest
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.encode import Encoder
@@ -95,7 +95,7 @@ class ShardWriter:
         self._rows: list[int] = []
         self._padding = 0
         folder.mkdir(parents=True, exist_ok=True)
-        self._partial = _temporary(self._target)
+        self._partial = durable.temporary(self._target)
         self._file = self._partial.open("xb")
         self._tar = TarWriter(self._file, user="", group="", mtime=0, encoder=False)
 
@@ -121,20 +121,28 @@ class ShardWriter:
         self._padding = padding
 
     def commit(self) -> ShardIndex:
-        """Close the tar, read it back for its index, and give both their names."""
+        """Close the tar, read it back for its index, and give both their names.
+
+        A whole shard that lies there with the same content is kept; a tar without an index, or a damaged one, is not.
+
+        Raises:
+            ShardError: a shard of that name lies there with another content.
+        """
         self._tar.close()
         self._file.flush()
-        os.fsync(self._file.fileno())
         index = self._index()
-        self._partial.replace(self._target)
         path = index_path(self._target.parent, index.shard)
-        partial = _temporary(path)
-        with partial.open("xb") as file:
-            file.write(index.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _flush_folder(path.parent)
+        written = index.to_json()
+        if path.exists():
+            if path.read_bytes() != written:
+                raise ShardError(
+                    f"{path}: holds another content than is written now, by another version of a library or after "
+                    "damage: choose another seed, or remove the folder if no release needs it"
+                )
+            if _sha256(self._target) == index.sha256:
+                return index
+        durable.commit(self._partial, self._target)
+        durable.write_bytes(path, written)
         return index
 
     def _index(self) -> ShardIndex:
@@ -252,13 +260,9 @@ def _batches(documents: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, s
         yield batch
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid4().hex}.partial")
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sha256(path: Path) -> str | None:
+    """Of a file, or None where there is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,6 +16,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from millpond import durable
 from millpond.config import digest_of
 from millpond.errors import ConfigError
 
@@ -56,8 +57,8 @@ class Vocabulary:
             "pad_token": self.eos_token,
             "clean_up_tokenization_spaces": False,
         }
-        (folder / TOKENIZER_FILE).write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
-        (folder / CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        durable.write_bytes(folder / TOKENIZER_FILE, self.tokenizer.to_str(pretty=True).encode())
+        durable.write_bytes(folder / CONFIG_FILE, json.dumps(settings, indent=2).encode() + b"\n")
 
 
 def train(texts: Iterable[str], vocab_size: int, min_frequency: int = 2) -> Vocabulary:

@@ -19,7 +19,7 @@ from pathlib import Path
 from transformers.utils.logging import disable_progress_bar
 
 from millpond.config import load
-from millpond.errors import MillpondError, ShardError
+from millpond.errors import ConfigError, MillpondError, ShardError
 from millpond.shard import ShardSet
 from millpond.train.alone import sole_trainer, stop_at_end_of_input
 from millpond.train.config import TrainConfig
@@ -63,11 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             validation = None
             if config.data.validation is not None:
                 validation = open_shards(config.data.validation, "validation")
-            if world.is_main:
-                config.write(config.out / "config.json")
+            with world.alike(ConfigError, f"out={config.out}: is not a folder that can be written in"):
+                if world.is_main:
+                    config.write(config.out / "config.json")
             train(config, world, shards, validation)
     except MillpondError as error:
-        logging.getLogger("millpond.train").error("error: %s", error)
+        logging.getLogger("millpond.train").error("error: %s: %s", type(error).__name__, error)
         return error.exit_code
     return 0
 

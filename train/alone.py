@@ -13,10 +13,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from millpond.errors import MillpondError
+from millpond.errors import ConfigError, MillpondError
 from millpond.train.parallel import World
 
 LOCK = ".lock"
@@ -38,20 +38,19 @@ def sole_trainer(out: Path, world: World, wait_seconds: float) -> Iterator[None]
     """Hold the run's folder `out` for the length of a block; another trainer gets `wait_seconds` to let go.
 
     Raises:
+        ConfigError: `out` cannot be a folder to write in.
         MillpondError: another trainer goes on holding it.
     """
-    if not world.is_main:
-        world.barrier()
-        yield
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / LOCK).open("w") as file:
-        until = time.monotonic() + wait_seconds
-        while not _locked(file.fileno()):
-            if time.monotonic() > until:
-                raise MillpondError(f"{out}: another process trains this run: wait for it, or end it")
-            time.sleep(0.2)
-        world.barrier()
+    with ExitStack() as held:
+        with world.alike(ConfigError, f"out={out}: is not a folder that can be written in"):
+            if world.is_main:
+                out.mkdir(parents=True, exist_ok=True)
+                file = held.enter_context((out / LOCK).open("w"))
+                until = time.monotonic() + wait_seconds
+                while not _locked(file.fileno()):
+                    if time.monotonic() > until:
+                        raise MillpondError(f"{out}: another process trains this run: wait for it, or end it")
+                    time.sleep(0.2)
         yield
 
 

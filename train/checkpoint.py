@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict_loader import load as load_tensors
 from torch.distributed.checkpoint.state_dict_saver import save as save_tensors
 
-from millpond import faults
+from millpond import durable, faults
 from millpond.config import digest_of
 from millpond.errors import CheckpointError
 from millpond.train.parallel import World
@@ -52,38 +52,41 @@ class Checkpoints:
         """
         final = self.folder / f"step-{step:08d}"
         partial = self.folder / f"{TEMPORARY}{final.name}"
-        if self.world.is_main:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            _write_synced(partial / META, _canonical({**meta, "step": step}))
-        self.world.barrier()
+        with self.world.alike(CheckpointError, f"{partial}: cannot be written"):
+            if self.world.is_main:
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir(parents=True)
+                (partial / META).write_bytes(_canonical({**meta, "step": step}))
         try:
             save_tensors(tensors, checkpoint_id=partial)
         except CheckpointException as error:
-            raise CheckpointError(f"{partial}: cannot be written: {error}") from error
+            raise CheckpointError(f"{partial}: cannot be written: {_first_line(error)}") from error
         faults.point("checkpoint-written")
         files = self._digests(partial)
-        if self.world.is_main:
-            _write_synced(partial / MANIFEST, _canonical({"digest": digest_of(files), "files": files}))
-            _sync_folder(partial)
-            if final.exists():  # damaged, or this run would have gone on from it
-                self._remove(final)
-            partial.rename(final)
-            _sync_folder(self.folder)
-        self.world.barrier()
+        with self.world.alike(CheckpointError, f"{final}: cannot be written"):
+            if self.world.is_main:
+                (partial / MANIFEST).write_bytes(_canonical({"digest": digest_of(files), "files": files}))
+                if final.exists():  # damaged, or this run would have gone on from it
+                    self._remove(final)
+                durable.commit(partial, final)
         faults.point("checkpoint-committed")
         self.verify(final)
-        if self.world.is_main:
-            for old in [path for path in _committed(self.folder) if path <= final][: -self.keep]:
-                self._remove(old)
+        with self.world.alike(CheckpointError, f"{self.folder}: cannot be cleaned up"):
+            if self.world.is_main:
+                for old in [path for path in _committed(self.folder) if path <= final][: -self.keep]:
+                    self._remove(old)
         return final
 
     def latest(self) -> Path | None:
-        """The newest valid checkpoint, or None; invalid ones are logged, unfinished ones swept away."""
-        if self.world.is_main:
-            for leftover in self.folder.glob(f"{TEMPORARY}*"):
-                shutil.rmtree(leftover)
-        self.world.barrier()
+        """The newest valid checkpoint, or None; invalid ones are logged, unfinished ones swept away.
+
+        Raises:
+            CheckpointError: an unfinished one cannot be removed.
+        """
+        with self.world.alike(CheckpointError, f"{self.folder}: cannot be cleaned up"):
+            if self.world.is_main:
+                for leftover in self.folder.glob(f"{TEMPORARY}*"):
+                    shutil.rmtree(leftover)
         seen: list[Path] = self.world.gather(_committed(self.folder))[0]
         for path in reversed(seen):
             try:
@@ -101,14 +104,8 @@ class Checkpoints:
         Raises:
             CheckpointError: a file is damaged, missing or not listed; the message names it.
         """
-        problem: str | None = None
-        try:
+        with self.world.alike(CheckpointError, f"{path}: cannot be read"):
             verify(path, share=(self.world.rank, self.world.size))
-        except CheckpointError as error:
-            problem = str(error)
-        for found in self.world.gather(problem):
-            if found is not None:
-                raise CheckpointError(found)
         self._verified.add(path)
 
     def load(self, path: Path, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
@@ -122,13 +119,14 @@ class Checkpoints:
         try:
             load_tensors(tensors, checkpoint_id=path)
         except CheckpointException as error:
-            raise CheckpointError(f"{path}: does not fit this model: {error}") from error
+            raise CheckpointError(f"{path}: does not fit this model: {_first_line(error)}") from error
         return read_meta(path)
 
     def _digests(self, folder: Path) -> dict[str, dict[str, Any]]:
         """Size and sha256 of every file by name; processes share the reading."""
         names = self.world.gather(_file_names(folder))[0]
-        mine = {name: _describe(folder / name) for name in names[self.world.rank :: self.world.size]}
+        with self.world.alike(CheckpointError, f"{folder}: cannot be read back"):
+            mine = {name: _describe(folder / name) for name in names[self.world.rank :: self.world.size]}
         found = {name: entry for part in self.world.gather(mine) for name, entry in part.items()}
         return {name: found[name] for name in names}
 
@@ -212,16 +210,6 @@ def _canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, indent=1).encode() + b"\n"
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _first_line(error: CheckpointException) -> str:
+    """What went wrong on the first process it went wrong on, without the tracebacks."""
+    return str(next(iter(error.failures.values()))[0]).partition("\n")[0]

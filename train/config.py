@@ -173,7 +173,10 @@ class TrainConfig(StageConfig):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """The settings that decide a run's numbers, by dotted name; the rest may change between resumes."""
+        """The settings that decide a run's numbers, by dotted name; the rest may change between resumes.
+
+        A checkpoint holds them with the precision that "auto" came to.
+        """
         sections = {name: getattr(self, name).model_dump(mode="json") for name in ("model", "optimizer", "schedule")}
         sections["data"] = {"seed": self.data.seed, "window": self.data.window}
         flat = {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}

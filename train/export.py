@@ -6,14 +6,15 @@ The folder is written under a temporary name and renamed: it is whole or it is n
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import LlamaForCausalLM
 
-from millpond.errors import ConfigError
+from millpond import durable
+from millpond.errors import CheckpointError, ConfigError
 from millpond.train.parallel import World, whole
 
 #: Files of a tokenizer folder; the first must be there.
@@ -37,15 +38,19 @@ def check_tokenizer(folder: Path) -> None:
 
 
 def export(model: LlamaForCausalLM, world: World, folder: Path, tokenizer: Path | None) -> None:
-    """Write the model to `folder`, replacing an earlier export. Every process must call it."""
+    """Write the model to `folder`, replacing an earlier export. Every process must call it.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
     weights: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         full = whole(parameter.detach())
         if world.is_main:
             weights[name] = full.cpu()
-    if world.is_main:
-        _write(model, weights, folder, tokenizer)
-    world.barrier()
+    with world.alike(CheckpointError, f"{folder}: cannot be written"):
+        if world.is_main:
+            _write(model, weights, folder, tokenizer)
 
 
 def _write(model: LlamaForCausalLM, weights: dict[str, torch.Tensor], folder: Path, tokenizer: Path | None) -> None:
@@ -55,13 +60,13 @@ def _write(model: LlamaForCausalLM, weights: dict[str, torch.Tensor], folder: Pa
     plain.tie_weights()
     partial = folder.with_name(f".tmp-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
-    plain.save_pretrained(partial)
+    try:
+        plain.save_pretrained(partial)
+    except SafetensorError as error:  # what the disk refuses, too
+        raise CheckpointError(f"{partial}: cannot be written: {error}") from error
     if tokenizer is not None:
         for name in TOKENIZER_FILES:
             if (tokenizer / name).is_file():
                 shutil.copyfile(tokenizer / name, partial / name)
-    for path in partial.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
     shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    durable.commit(partial, folder)

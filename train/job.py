@@ -10,6 +10,7 @@ goes on from its newest checkpoint when the same command is given again.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import deque
@@ -19,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from millpond import faults
+from millpond import durable, faults
 from millpond.config import digest_of
 from millpond.datafile import DataFileEntry, TableWriter
 from millpond.errors import ConfigError, LakeError, MillpondError
@@ -33,6 +34,9 @@ from millpond.train.config import TrainConfig
 from millpond.train.records import read_records
 from millpond.train.result import RESULT, TrainResult, read_result, require_same
 from millpond.trained import trained_runs
+
+#: How the trainer says, in its log, which error ended it.
+_COMPLAINT = re.compile(r"\d\d:\d\d:\d\d error: (\w+): (.*)")
 
 
 def train_on_lake(lake: Lake, settings: Mapping[str, Any], processes: int = 1) -> Outcome:
@@ -66,9 +70,12 @@ def train_on_lake(lake: Lake, settings: Mapping[str, Any], processes: int = 1) -
 
 
 def _train(config: TrainConfig, processes: int) -> TrainResult:
-    config.out.mkdir(parents=True, exist_ok=True)
     launch = config.out / "launch.json"
-    launch.write_text(json.dumps({"train": config.model_dump(mode="json")}, indent=2) + "\n")
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+        durable.write_bytes(launch, json.dumps({"train": config.model_dump(mode="json")}, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise ConfigError(f"out={config.out}: is not a folder that can be written in: {error}") from error
     _launch(launch, processes)
     if (result := read_result(config.out)) is None:
         raise MillpondError(f"{config.out}: training ended without a result")
@@ -133,7 +140,7 @@ def _launch(config: Path, processes: int) -> None:
         "--until-eof",
     ]
     last: deque[str] = deque(maxlen=5)
-    complaint = ""
+    complaint: re.Match[str] | None = None
     # Its standard input is never written to: it ends with this process, and the trainer with it.
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -142,7 +149,7 @@ def _launch(config: Path, processes: int) -> None:
             for line in process.stdout or ():
                 if line.strip():
                     last.append(line.strip())
-                complaint = complaint or line.partition(" error: ")[2].strip()
+                complaint = complaint or _COMPLAINT.match(line)  # every process makes one, and torchrun adds to it
                 if not complaint and not is_silent():
                     console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
             code = process.wait()
@@ -151,7 +158,8 @@ def _launch(config: Path, processes: int) -> None:
             process.wait()
             raise
     if code and complaint:
-        raise (ConfigError if code == ConfigError.exit_code else MillpondError)(complaint)
+        kind, message = complaint.groups()
+        raise (ConfigError if kind == ConfigError.__name__ else MillpondError)(message)
     if code:
         raise MillpondError(f"training stopped with exit code {code}: {' / '.join(last)}")
 

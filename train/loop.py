@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from threading import Event
 
 from millpond import faults
-from millpond.errors import MillpondError
+from millpond.errors import CheckpointError, MillpondError
 from millpond.shard import ShardSet
 from millpond.train.checkpoint import Checkpoints, read_meta
 from millpond.train.config import TrainConfig
@@ -80,28 +80,31 @@ def train(config: TrainConfig, world: World, shards: ShardSet, validation: Shard
         window=config.data.window,
     )
 
+    # What precision="auto" came to decides numbers too, and another machine may have it come to something else.
+    precise = identity | {"precision": "bf16" if bf16 else "fp32"}
     checkpoints = Checkpoints(config.out / "checkpoints", world, config.checkpoint.keep)
     start = 0
     if (found := checkpoints.latest()) is not None:
         meta = read_meta(found)
-        require_same(meta["identity"], identity, found)
+        require_same(meta["identity"], precise, found)
         checkpoints.load(found, tensors)
         loader.load_state_dict(meta["loader"])
         start = meta["step"]
-    if world.is_main:
-        drop_after(config.out / "records", start)
-        log.info(
-            "run %s: %s parameters, %d process(es) on %s in %s, from step %d of %d",
-            config.run,
-            f"{parameters:,}",
-            world.size,
-            world.device.type,
-            "bf16" if bf16 else "fp32",
-            start,
-            config.steps,
-        )
-    world.barrier()
-    records = Records(config.out / "records", config.run, world.rank, shards.names, start)
+    segments = config.out / "records"
+    with world.alike(CheckpointError, f"{segments}: cannot be cleaned up"):
+        if world.is_main:
+            drop_after(segments, start)
+    log.info(
+        "run %s: %s parameters, %d process(es) on %s in %s, from step %d of %d",
+        config.run,
+        f"{parameters:,}",
+        world.size,
+        world.device.type,
+        precise["precision"],
+        start,
+        config.steps,
+    )
+    records = Records(segments, config.run, world.rank, shards.names, start)
 
     def validate(step: int, board: Board) -> None:
         if validation is not None:
@@ -144,8 +147,9 @@ def train(config: TrainConfig, world: World, shards: ShardSet, validation: Shard
             if last or step % config.validate_every == 0:
                 validate(step, board)
             if last or outcome.stop or step % config.checkpoint.every_steps == 0:
-                records.flush(step)
-                meta = {"identity": identity, "loader": loader.state_dict(), "world_size": world.size}
+                with world.alike(CheckpointError, f"{segments}: cannot be written"):
+                    records.flush(step)
+                meta = {"identity": precise, "loader": loader.state_dict(), "world_size": world.size}
                 checkpoints.save(step, tensors, meta)
             if outcome.stop and not last:
                 raise TrainingStopped(
@@ -155,8 +159,8 @@ def train(config: TrainConfig, world: World, shards: ShardSet, validation: Shard
 
     folder = config.out / "export"
     export(model, world, folder, config.data.tokenizer)
-    steps = read_records(config.out / "records", "steps")
-    checks = read_records(config.out / "records", "validation")
+    steps = read_records(segments, "steps")
+    checks = read_records(segments, "validation")
     result = TrainResult(
         run=config.run,
         identity=identity,
@@ -173,10 +177,10 @@ def train(config: TrainConfig, world: World, shards: ShardSet, validation: Shard
         last_loss=steps["loss"][-1].as_py(),
         validation=[[row["step"], row["loss"]] for row in checks.to_pylist()],
     )
-    if world.is_main:
-        result.write(config.out)
-        log.info("run %s is finished: %s", config.run, config.out / RESULT)
-    world.barrier()
+    with world.alike(CheckpointError, f"{config.out / RESULT}: cannot be written"):
+        if world.is_main:
+            result.write(config.out)
+    log.info("run %s is finished: %s", config.run, config.out / RESULT)
     return result
 
 

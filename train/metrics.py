@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from torch.utils.tensorboard import SummaryWriter
 
+from millpond.errors import CheckpointError
 from millpond.train.config import TrainConfig
 from millpond.train.parallel import World
 
@@ -83,13 +84,17 @@ class Board:
 
 @contextmanager
 def open_board(config: TrainConfig, world: World, start: int) -> Iterator[Board]:
-    """The board of a run that goes on after step `start`, with TensorBoard events in `out`/tensorboard."""
-    if not world.is_main:
-        yield Board(None, config.steps, config.log_every)
-        return
-    # purge_step hides what an interrupted run showed of the steps that are now run again
-    writer = SummaryWriter(str(config.out / "tensorboard"), purge_step=start + 1 if start else None)
-    try:
+    """The board of a run that goes on after step `start`, with TensorBoard events in `out`/tensorboard.
+
+    Raises:
+        CheckpointError: they cannot be written there.
+    """
+    folder = config.out / "tensorboard"
+    with ExitStack() as opened:
+        writer = None
+        with world.alike(CheckpointError, f"{folder}: cannot be written"):
+            if world.is_main:
+                # purge_step hides what an interrupted run showed of the steps that are now run again
+                purged = start + 1 if start else None
+                writer = opened.enter_context(SummaryWriter(str(folder), purge_step=purged))
         yield Board(writer, config.steps, config.log_every)
-    finally:
-        writer.close()

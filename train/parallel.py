@@ -21,7 +21,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from transformers import LlamaForCausalLM
 
-from millpond.errors import ConfigError
+from millpond.errors import ConfigError, MillpondError
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,24 @@ class World:
     def barrier(self) -> None:
         """Wait for every process."""
         self.sum(torch.zeros(1))
+
+    @contextmanager
+    def alike(self, failure: type[MillpondError], what: str) -> Iterator[None]:
+        """A block that all processes leave alike: where it goes wrong on one, every one raises that one's error.
+
+        Raises:
+            MillpondError: of a process's block, the lowest rank's first; an OSError becomes `failure`, "`what`: …".
+        """
+        problem: MillpondError | None = None
+        try:
+            yield
+        except MillpondError as error:
+            problem = error
+        except OSError as error:
+            problem = failure(f"{what}: {error}")
+        for found in self.gather(problem):
+            if found is not None:
+                raise found
 
 
 @contextmanager

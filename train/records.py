@@ -9,7 +9,6 @@ nats per token, tokens).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from millpond import durable
 from millpond.errors import CheckpointError
 from millpond.schemas import FLOAT, LONG, STRING, TRAIN_BATCHES, TRAIN_STEPS
 from millpond.train.data import Batch
@@ -70,7 +70,11 @@ class Records:
             self._rows["validation"].append(row)
 
     def flush(self, step: int) -> None:
-        """Write everything up to `step` as segments, durably."""
+        """Write everything up to `step` as segments, durably.
+
+        Raises:
+            OSError: a segment cannot be written.
+        """
         tables = {kind: pa.Table.from_pylist(rows, SCHEMAS[kind]) for kind, rows in self._rows.items()}
         tables["batches"] = pa.concat_tables([SCHEMAS["batches"].empty_table(), *self._batches])
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -112,9 +116,6 @@ def _ints(values: npt.NDArray[np.integer[Any]]) -> pa.Array:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    partial = path.with_name(path.name + ".tmp")
-    with partial.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+    partial = durable.temporary(path)
+    pq.write_table(table, partial, compression="zstd")
+    durable.commit(partial, path)

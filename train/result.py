@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from millpond import durable
 from millpond.errors import CheckpointError, ConfigError
 
 RESULT = "result.json"
@@ -40,14 +40,12 @@ class TrainResult:
     """[step, nats per token] of each validation; empty without validation shards."""
 
     def write(self, out: Path) -> None:
-        """Write `out`/result.json; it is whole or not there."""
-        partial = out / f".tmp-{RESULT}"
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(asdict(self), file, indent=2, sort_keys=True)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(out / RESULT)
+        """Write `out`/result.json.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        durable.write_bytes(out / RESULT, json.dumps(asdict(self), indent=2, sort_keys=True).encode() + b"\n")
 
 
 def read_result(out: Path) -> TrainResult | None:

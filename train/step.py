@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch.distributed.fsdp import FSDPModule
 from transformers import LlamaForCausalLM
 
 from millpond.train.config import TrainConfig
@@ -54,12 +55,16 @@ class Stepper:
         scale = world.size / max(1, targets)  # by size, as FSDP averages gradients over processes
 
         total = torch.zeros(1, dtype=torch.float64, device=world.device)
-        micro_batches = zip(
-            torch.split(inputs, self._micro_batch_rows),
-            torch.split(labels, self._micro_batch_rows),
-            strict=True,
+        micro_batches = list(
+            zip(
+                torch.split(inputs, self._micro_batch_rows),
+                torch.split(labels, self._micro_batch_rows),
+                strict=True,
+            )
         )
-        for rows, row_labels in micro_batches:
+        for number, (rows, row_labels) in enumerate(micro_batches, 1):
+            if isinstance(self._model, FSDPModule):  # each process adds up its own; they meet once a step
+                self._model.set_requires_gradient_sync(number == len(micro_batches))
             logits = self._model(input_ids=rows.to(world.device), use_cache=False).logits
             loss = self._loss_sum(logits, row_labels.to(world.device))
             torch.autograd.backward(loss * scale)

@@ -16,13 +16,14 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from millpond import durable
 from millpond.errors import ConfigError
 
 Model = TypeVar("Model", bound="StageConfig")
 
 
 class StageConfig(BaseModel):
-    """Base of every configuration model: frozen, closed to unknown keys, no silent conversions."""
+    """Base of every configuration model: frozen and closed to unknown keys."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=False, use_attribute_docstrings=True, protected_namespaces=()
@@ -35,7 +36,7 @@ class StageConfig(BaseModel):
     def write(self, path: Path) -> None:
         """Write the resolved settings as JSON beside an output."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
+        durable.write_bytes(path, json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True).encode() + b"\n")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], where: str) -> Self:

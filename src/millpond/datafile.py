@@ -13,8 +13,10 @@ import json
 import os
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +131,20 @@ class DataFileEntry:
         )
 
 
+@dataclass
+class _File:
+    """A data file that is being written."""
+
+    path: Path
+    stream: BufferedWriter
+    writer: pq.ParquetWriter
+
+
 class TableWriter:
     """Streams batches of one table into Parquet files under `folder`.
 
-    Use as a context manager; `entries` holds one entry per file after `close`. An exception closes the
-    file without an entry, so it can never be published.
+    Use as a context manager; `entries` holds one entry per file after `close`. An exception removes what was
+    written: nothing of it can be published.
 
     Raises:
         LakeError: a batch does not fit the table's columns, or a required column holds a null.
@@ -147,18 +158,20 @@ class TableWriter:
         self._schema = file_schema(self.spec)
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0
-        self._writer: pq.ParquetWriter | None = None
-        self._path = self.folder
+        self._file: _File | None = None
 
     def __enter__(self) -> TableWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
+        if kind is not None:
+            self._discard()
+            return
+        try:
             self.close()
-        elif self._writer is not None:
-            self._writer.close()
-            self._path.unlink(missing_ok=True)
+        except BaseException:
+            self._discard()
+            raise
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows; columns are matched by name and must all be there."""
@@ -184,49 +197,58 @@ class TableWriter:
     def _flush(self) -> None:
         if not self._pending:
             return
-        if self._writer is None:
-            self._open()
-        if self._writer is not None:
-            self._writer.write_table(pa.Table.from_batches(self._pending, schema=self._schema), row_group_size=1 << 20)
+        file = self._file = self._file or self._open()
+        file.writer.write_table(pa.Table.from_batches(self._pending, schema=self._schema), row_group_size=1 << 20)
         self._pending, self._pending_bytes = [], 0
-        if self._stream.tell() >= FILE_BYTES:
+        if file.stream.tell() >= FILE_BYTES:
             self._finish()
 
-    def _open(self) -> None:
+    def _open(self) -> _File:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._path = self.folder / f"{uuid.uuid4().hex}.parquet"
-        self._stream = self._path.open("xb")
+        path = self.folder / f"{uuid.uuid4().hex}.parquet"
+        stream = path.open("xb")
         bounded = [name for name in self._schema.names if name not in _UNBOUNDED]
-        self._writer = pq.ParquetWriter(
-            self._stream,
+        writer = pq.ParquetWriter(
+            stream,
             self._schema,
             compression="zstd",
             compression_level=1,
             write_statistics=bounded,
             use_dictionary=bounded,
         )
+        return _File(path, stream, writer)
 
     def _finish(self) -> None:
-        if self._writer is None:
+        if (file := self._file) is None:
             return
-        self._writer.close()
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        size = self._stream.tell()
-        self._stream.close()
-        metadata = self._writer.writer.metadata
+        file.writer.close()
+        file.stream.flush()
+        os.fsync(file.stream.fileno())
+        size = file.stream.tell()
+        file.stream.close()
+        metadata = file.writer.writer.metadata
         plan, mapping = _statistics_plan(self.table)
         statistics = data_file_statistics_from_parquet_metadata(metadata, plan, mapping)
         self.entries.append(
             DataFileEntry(
                 table=self.table,
-                path=str(self._path),
+                path=str(file.path),
                 rows=metadata.num_rows,
                 size=size,
                 statistics=statistics.to_serialized_dict(),
             )
         )
-        self._writer = None
+        self._file = None
+
+    def _discard(self) -> None:
+        if self._file is not None:
+            for close in (self._file.writer.close, self._file.stream.close):
+                with suppress(OSError, pa.ArrowException):  # it may be what has just failed
+                    close()
+            self._file.path.unlink(missing_ok=True)
+        for entry in self.entries:
+            Path(entry.path).unlink(missing_ok=True)
+        self._file, self.entries = None, []
 
 
 def write_rows(table: str, folder: str | Path, rows: Iterable[dict[str, Any]]) -> list[DataFileEntry]:

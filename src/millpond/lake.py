@@ -41,6 +41,8 @@ DEFAULT_URI = "lake"
 #: Publishers that keep losing a race against others give up after this many attempts.
 ATTEMPTS = 50
 
+_PATTERNS = frozenset("*?[]{}=%")
+
 _PROPERTIES = {
     # PyIceberg would retry on refreshed metadata, under our checks; `Lake.commit` retries above them.
     "commit.retry.num-retries": "0",
@@ -104,10 +106,15 @@ class Lake:
         if uri.startswith("catalog:"):
             catalog = _configured(uri.removeprefix("catalog:"))
             warehouse = catalog.properties.get("warehouse", "")
-            return cls(catalog, Path(warehouse.removeprefix("file://")), uri)
+            root = Path(warehouse.removeprefix("file://"))
+            if not root.is_absolute():
+                raise LakeError(
+                    f"{uri}: its warehouse {warehouse!r} is no folder of this machine: give an absolute path or file:///…"
+                )
+            return cls(catalog, _readable(root), uri)
         if "://" in uri:
             raise LakeError(f"--lake {uri}: give a folder, or catalog:NAME for a configured PyIceberg catalog")
-        root = Path(uri).expanduser().resolve()
+        root = _readable(Path(uri).expanduser().resolve())
         database = root / "catalog.db"
         if root.exists() and not root.is_dir():
             raise LakeError(f"{root}: the lake must be a folder, and this is a file")
@@ -281,6 +288,14 @@ LOST_RACE = (CommitFailedException, ValueError)
 def lost_race(error: Exception) -> bool:
     """Whether a commit failed because another writer's landed first."""
     return isinstance(error, CommitFailedException) or "older than last sequence number" in str(error)
+
+
+def _readable(root: Path) -> Path:
+    if bad := _PATTERNS & set(str(root)):
+        raise LakeError(
+            f"{root}: Spark and DuckDB read such a path as a pattern or partition: choose one without {min(bad)}"
+        )
+    return root
 
 
 def _configured(name: str) -> Catalog:

@@ -111,6 +111,8 @@ class Run:
         )
         self.ledger = Ledger(stage)
         self._staged: dict[str, Staged] = {}
+        newest = lake.release()
+        self._began_at = newest.number if newest else 0
 
     def released(self, *, standing: bool) -> Release | None:
         """The release that already holds this digest, if there is one.
@@ -128,6 +130,8 @@ class Run:
 
     def done(self, release: Release, unit: Unit) -> Outcome:
         """The outcome of a publish, with the ledger's amounts in `unit`."""
+        if release.run_id != self.run_id:
+            return self.unchanged(release)
         return Outcome(self.stage, self.run_id, release.number, unchanged=False, counts=self.ledger.amounts(unit))
 
     def write_config(self) -> None:
@@ -135,8 +139,11 @@ class Run:
         self.config.write(self.lake.run_folder(self.run_id) / "config.json")
 
     def stage_files(self, table: str, entries: Sequence[DataFileEntry], mode: Mode) -> None:
-        """Hold files of a table for publishing, in place of any held before."""
-        self._staged[table] = Staged(table, mode, tuple(entries))
+        """Hold files of a table for publishing, in place of any held before; to append none is to hold none."""
+        if entries or mode is Mode.REPLACE:
+            self._staged[table] = Staged(table, mode, tuple(entries))
+        else:
+            self._staged.pop(table, None)
 
     def stage_rows(self, table: str, rows: Sequence[dict[str, Any]], mode: Mode) -> None:
         """Write a few rows as a data file and hold it for publishing."""
@@ -144,6 +151,8 @@ class Run:
 
     def publish(self, audit: Audit, rebase: Rebase | None = None) -> Release:
         """Audit and publish everything staged; returns the release readers now see.
+
+        That is another run's release where one with the same digest came first.
 
         Raises:
             AuditError: the audit or the ledger refused; `main` and the releases are as they were.
@@ -153,6 +162,8 @@ class Run:
         self.write_config()
         for attempt in range(ATTEMPTS):
             base = self.lake.release()
+            if same := self._released_meanwhile():
+                return same
             if rebase is not None:
                 rebase(self, base)
             self.ledger.check()
@@ -178,6 +189,11 @@ class Run:
         raise ConflictError(f"{self.run_id}: lost {ATTEMPTS} races against other publishers; run it again")
 
     # Parts of publish
+
+    def _released_meanwhile(self) -> Release | None:
+        """A release with this run's digest that was made since this run began."""
+        newer = (release for release in self.lake.releases() if release.number > self._began_at)
+        return next((release for release in newer if release.digest == self.digest), None)
 
     @property
     def _branch_name(self) -> str:
@@ -288,9 +304,13 @@ class Run:
         return release
 
     def _drop_branches(self, tables: Sequence[str]) -> None:
+        """Remove this run's branches. One that stays does no harm, so failing here is no failure to publish."""
         for name in tables:
-            if self._branch_name in self.lake.ensure(name).refs():
-                self._manage(name, lambda refs: refs.remove_branch(self._branch_name))
+            try:
+                if self._branch_name in self.lake.table(name).refs():
+                    self._manage(name, lambda refs: refs.remove_branch(self._branch_name))
+            except Exception as error:  # whatever the catalog raises
+                log.warning("%s: branch %s of %s is left behind: %s", self.run_id, self._branch_name, name, error)
 
 
 def _ancestors(table: Table, snapshot_id: int) -> set[int]:

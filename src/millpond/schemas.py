@@ -67,7 +67,8 @@ def _schema(columns: Iterable[tuple[str, pa.DataType]], required: Iterable[str] 
     return pa.schema([pa.field(name, kind, nullable=name not in required) for name, kind in columns])
 
 
-#: Where a page came from: enough to read the very bytes again.
+#: Where a page came from: enough to read the very bytes again. Records that share one compressed member have
+#: its offset, and no length.
 SOURCE = (
     ("source_file", STRING),  # path or URL of the WARC or table file, or the crawl's start address
     (
@@ -88,7 +89,7 @@ PAGES = TableSpec(
             ("fetched_at", INSTANT),
             ("status", INT),
             ("content_type", STRING),  # media type alone, lower case
-            ("charset", STRING),  # decided at ingest: WHATWG name; null for what is not text
+            ("charset", STRING),  # decided at ingest: Python codec name; null for what is not text
             ("body", BINARY),  # the payload with content and transfer encodings undone
             ("payload_digest", STRING),  # sha256 (hex) of body
             ("crawl", STRING),
@@ -139,7 +140,8 @@ FRONTIER = TableSpec(
     key=("crawl", "url", "seen_at"),
 )
 
-#: Scores of a text, by rule set; ratios are of 0..1 and null where the text has nothing to divide by.
+#: Scores of a text, by rule set; ratios are of 0..1 and null where the text has nothing to divide by. FineWeb's are of
+#: the text after C4's line rules, whatever the preset.
 SIGNALS = (
     # Gopher quality
     ("word_count", INT),  # words with at least one character that is not punctuation
@@ -184,7 +186,7 @@ CANDIDATES = TableSpec(
             ("published_at", DATE),
             ("language", STRING),  # ISO 639 code
             ("language_score", FLOAT),
-            ("text", STRING),
+            ("text", STRING),  # empty where the line rules left nothing
             ("text_digest", STRING),  # sha256 (hex) of text
             ("body_bytes", LONG),  # of the page's body
             ("decoded_bytes", LONG),  # of the body as UTF-8

@@ -12,7 +12,7 @@ Format, version 1:
 - A sample's region runs from its tar header to the next sample's (the last one's to the end of the file), so
   every byte of the tar belongs to one region. `digest` is the first half of the region's sha256: a flipped
   byte in a header, in the array or in the tar's trailer is found when that sample is first asked for.
-- The index carries a digest of itself. The tar's size is checked at opening; its sha256 only with `verify`.
+- The index carries a digest of itself. The tar's size is checked at opening, its samples as they are read.
 
 Nothing is unpickled: rows are views of the mapped bytes at the places the index names. Bytes are checked
 once per opening; a map cannot notice a file that is changed in place or cut short while it is open.
@@ -180,8 +180,8 @@ def index_path(folder: Path, shard: str) -> Path:
 class Shard:
     """One shard, mapped into memory. Arrays handed out are read-only views that keep the map alive."""
 
-    def __init__(self, path: Path, *, verify: bool = False) -> None:
-        """Open the shard of the index file `path`; `verify` reads and hashes the whole tar now.
+    def __init__(self, path: Path) -> None:
+        """Open the shard of the index file `path`.
 
         Raises:
             ShardError: the index or the tar is missing, damaged, or the two do not belong together.
@@ -195,8 +195,6 @@ class Shard:
             raise ShardError(f"{self.path}: cannot be opened as a shard: {error}") from error
         if len(self._map) != index.size:
             raise ShardError(f"{self.path}: has {len(self._map)} bytes, not {index.size} as indexed; copy it again")
-        if verify and hashlib.sha256(self._map).hexdigest() != index.sha256:
-            raise ShardError(f"{self.path}: its sha256 is not the one in its index; copy it again")
         dtype = index.numpy_dtype
         self._tokens: Tokens = np.frombuffer(self._map, dtype, count=index.size // dtype.itemsize)
         self._first = np.array(index.samples.offset) // dtype.itemsize
@@ -218,18 +216,6 @@ class Shard:
         count = self._rows[sample]
         first = self._first[sample]
         return self._tokens[first : first + count * self._context].reshape(count, self._context)
-
-    def row(self, sample: int, row: int) -> Tokens:
-        """One row: shape (context_length,), a view.
-
-        Raises:
-            ShardError: there is no such row, or its sample's bytes are not those that were written.
-        """
-        self.check(sample)
-        if not 0 <= row < self._rows[sample]:
-            raise ShardError(f"{self.path}: sample {sample} has {self._rows[sample]} rows, no row {row}")
-        first = self._first[sample] + row * self._context
-        return self._tokens[first : first + self._context]
 
     def gather(self, samples: Ints, rows: Ints, out: Tokens, places: Ints) -> None:
         """Copy many rows at once: `out[places[i]]` becomes row `rows[i]` of sample `samples[i]`.
@@ -279,8 +265,8 @@ class ShardSet:
     At most `max_open` shards are mapped at once; one that is opened again is checked again.
     """
 
-    def __init__(self, paths: Iterable[str | Path], *, verify: bool = False, max_open: int = 128) -> None:
-        """Open the shards of these index files; `verify` reads and hashes every tar now.
+    def __init__(self, paths: Iterable[str | Path], *, max_open: int = 128) -> None:
+        """Open the shards of these index files.
 
         Raises:
             ShardError: no shard, one is unusable, two have one name, or they do not fit together.
@@ -296,7 +282,7 @@ class ShardSet:
         names, hashes, rows, per_sample, padding = [], [], [], [], []
         first = ShardIndex.read(self._paths[0])
         for path in self._paths:
-            index = Shard(path, verify=verify).index
+            index = Shard(path).index
             for field in ("split", "context_length", "vocab_size", "eos_id", "tokenizer_digest"):
                 mine, theirs = getattr(index, field), getattr(first, field)
                 if mine != theirs:
@@ -321,7 +307,7 @@ class ShardSet:
         """Sha256 (hex) over split, tokenizer, context length, file names and sha256s; not over folders."""
 
     @classmethod
-    def of_folder(cls, folder: str | Path, split: str, *, verify: bool = False) -> Self:
+    def of_folder(cls, folder: str | Path, split: str) -> Self:
         """All shards of `split` in `folder`, by the names of their index files.
 
         Raises:
@@ -330,7 +316,7 @@ class ShardSet:
         paths = list(Path(folder).glob(f"{split}-*{INDEX_SUFFIX}"))
         if not paths:
             raise ShardError(f"{folder}: holds no {split} shards ({split}-*{INDEX_SUFFIX})")
-        return cls(paths, verify=verify)
+        return cls(paths)
 
     def __len__(self) -> int:
         """Number of shards."""

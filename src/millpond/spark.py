@@ -1,7 +1,7 @@
 """The Spark session, and how stages read and write tables through it.
 
-Nothing here names a master: `spark-submit` and `spark-defaults.conf` decide, and only where nothing did is
-it `local[*]` on loopback. Tables are read as plain Parquet from the lake's file plan (JVM reader, columns
+Nothing here names a master: `spark-submit` decides, with its `spark-defaults.conf`; under plain Python it is
+`local[*]` on loopback. Tables are read as plain Parquet from the lake's file plan (JVM reader, columns
 pruned) and written by tasks that return manifests of the files they made.
 """
 

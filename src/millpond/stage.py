@@ -15,11 +15,21 @@ from millpond.errors import MillpondError
 from millpond.lake import Lake
 from millpond.publish import Outcome
 
-Work = Callable[[Lake, argparse.Namespace], Outcome]
+Work = Callable[[Lake], Outcome]
 
 
-def job_main(stage: str, arguments: Sequence[str] | None, work: Work, *, paths: bool = False) -> None:
-    """Run a stage from the command line of spark-submit; exits with 1 or 2 and one line on an error."""
+def job_main(
+    stage: str,
+    arguments: Sequence[str] | None,
+    prepare: Callable[[argparse.Namespace], Work],
+    *,
+    paths: bool = False,
+) -> None:
+    """Run a stage from the command line of spark-submit; exits with 1 or 2 and one line on an error.
+
+    `prepare` reads what was asked for and returns the work; a lake is opened after that. A stage that takes `paths` is
+    the one that may begin a new lake.
+    """
     parser = argparse.ArgumentParser(prog=f"{stage}/job.py", description=f"Millpond's {stage} stage")
     parser.add_argument("--config", help=f"TOML file; its [{stage}] section is read")
     parser.add_argument("--lake", help="folder of the lake, or catalog:NAME (default: ./lake)")
@@ -30,7 +40,8 @@ def job_main(stage: str, arguments: Sequence[str] | None, work: Work, *, paths: 
         parser.add_argument("paths", nargs="+", help="files to read, or glob patterns")
     options = parser.parse_args(arguments)
     try:
-        outcome = work(Lake.open(options.lake), options)
+        work = prepare(options)
+        outcome = work(Lake.open(options.lake, create=paths))
     except MillpondError as error:
         sys.stderr.write(f"{stage}: {error}\n")
         sys.exit(error.exit_code)

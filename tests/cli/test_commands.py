@@ -129,7 +129,7 @@ def test_saved_database_opens_in_plain_duckdb(whole: Whole, tmp_path: Path) -> N
 
 
 def test_queries_piped_in_are_answered_one_by_one(whole: Whole) -> None:
-    queries = "select 1 as one;\nselect count(*)\n  as pages from web.pages;\nselect 3 as three"
+    queries = "select 1 as one; -- é; first\nselect count(*)\n  as pages from web.pages; select 3\nas three; ;-- end"
     ended = call("sql", "--lake", whole.lake.uri, stdin=queries)
     assert (ended.code, ended.out.split(), ended.err) == (0, ["one", "1", "pages", "40", "three", "3"], "")
     failed = call("sql", "--lake", whole.lake.uri, "--output", "json", stdin="selec 1;\nselect 2 as two;")

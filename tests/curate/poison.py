@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+_HOARD: list[bytes] = []
+
 
 def act(header: Mapping[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
     """Do what the header's `do` says."""
@@ -23,11 +25,13 @@ def act(header: Mapping[str, Any], payload: bytes) -> tuple[dict[str, Any], byte
             os._exit(1)
         case "hang":
             time.sleep(3600)
-        case "hang once":
+        case "once":
             mark = Path(header["mark"])
             if not mark.exists():
                 mark.touch()
-                time.sleep(3600)
+                return act({"do": header["what"]}, payload)
+        case "hoard":
+            _HOARD.append(bytes(1 << 30))
         case "allocate":
             return {}, bytes(8 << 30)
         case "print":

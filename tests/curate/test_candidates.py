@@ -15,6 +15,7 @@ import pytest
 from millpond.curate.candidates import Candidates
 from millpond.curate.config import CurateConfig
 from millpond.curate.minhash import MinHasher
+from millpond.curate.rules import rules_for, verdict
 from millpond.schemas import CANDIDATES, PAGES, SIGNALS, Reason
 
 PARAGRAPH = "This is a paragraph that has to be kept with the page, number {n}, and it ends here."
@@ -77,20 +78,39 @@ def test_pages_without_text_keep_their_row(candidates: Candidates) -> None:
             {"content_type": "application/pdf"},
             {"body": b""},
             {"body": b"\xe2\x80\x8b" * 50, "content_type": "text/plain"},
-            {"body": b"two words\nonly here", "content_type": "text/plain"},
             {},
         )
     )
     rows = batch.to_pylist()
-    assert [row["outcome"] for row in rows] == ["unsupported_type", "empty", "empty", "empty", "ok"]
+    assert [row["outcome"] for row in rows] == ["unsupported_type", "empty", "empty", "ok"]
     for row in rows[:-1]:
         assert Reason(row["outcome"])
         empty = ("text", "text_digest", "minhash", "language", "language_score", *(name for name, _ in SIGNALS))
         assert all(row[name] is None for name in empty)
         assert row["text_bytes"] == 0
-    assert [row["normalised_bytes"] for row in rows[:4]] == [0, 0, 0, 19]
-    assert rows[3]["outcome_detail"] == "the line rules removed every line"
-    assert [row["source_offset"] for row in rows] == list(range(5))
+    assert [row["normalised_bytes"] for row in rows[:3]] == [0, 0, 0]
+    assert [row["source_offset"] for row in rows] == list(range(4))
+
+
+def test_a_text_that_loses_every_line_is_left_to_the_rules(candidates: Candidates) -> None:
+    body = b"\n".join(b"Of that line number %d JavaScript is the reason to be gone." % n for n in range(20))
+    [row] = candidates.batch(pages({"body": body, "content_type": "text/plain"})).to_pylist()
+    assert (row["outcome"], row["text"], row["text_bytes"]) == ("ok", "", 0)
+    assert (row["language"], row["normalised_bytes"]) == ("en", len(body))
+    assert (row["c4_sentence_count"], row["fineweb_short_line_ratio"]) == (0, None)
+    rules = [rule for rule in rules_for(CurateConfig()) if rule.reason != Reason.GOPHER_REPETITION]
+    rule = verdict(rules, row)
+    assert rule is not None and rule.name == "min_c4_sentence_count"
+
+
+def test_signals_and_language_do_not_depend_on_the_preset(candidates: Candidates) -> None:
+    text = "Une ligne courte\nici\n" * 3 + "\n".join(PARAGRAPH.format(n=n) for n in range(6))
+    batch = pages({"body": text.encode(), "content_type": "text/plain"})
+    with Candidates(CurateConfig.from_mapping({"rules": {"preset": "api-docs"}}, "test")) as other:
+        [cut], [whole] = candidates.batch(batch).to_pylist(), other.batch(batch).to_pylist()
+    assert "ici" in whole["text"] and "ici" not in cut["text"]
+    names = ("language", "language_score", *(name for name, _ in SIGNALS))
+    assert [cut[name] for name in names] == [whole[name] for name in names]
 
 
 def test_no_pages(candidates: Candidates) -> None:
@@ -144,7 +164,7 @@ def test_a_page_that_kills_its_reader_leaves_its_neighbours_alone() -> None:
         rows = running.batch(pages({}, {"body": slow}, {})).to_pylist()
     assert [row["outcome"] for row in (rows[0], rows[2])] == ["ok", "ok"]
     assert rows[0]["text"] == rows[2]["text"]
-    assert (rows[1]["outcome"], rows[1]["outcome_detail"]) == ("extract_timeout", "0.4 s, twice")
+    assert (rows[1]["outcome"], rows[1]["outcome_detail"]) == ("extract_timeout", "0.4 s")
     assert rows[1]["text"] is None
 
 

@@ -99,6 +99,15 @@ def test_the_lane_follows_from_counts(name: str, limit: str | None) -> None:
     assert (result.extractor or "").startswith("resiliparse" if limit else "trafilatura")
 
 
+@pytest.mark.parametrize("name", ["deep", "breaks", "attributes"])
+def test_the_lane_is_the_same_in_any_encoding(name: str) -> None:
+    html = str(HOSTILE[name])
+    found = extract(html.encode(), "utf-8", None, None, "trafilatura")
+    assert found.detail is not None
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert extract(html.encode(encoding), encoding, None, None, "trafilatura") == found
+
+
 @pytest.mark.parametrize(("html", "detail"), [("<b>" * 1_000_001, "tags:1000001"), ("<div>" * 4001, "depth:4001")])
 @pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
 def test_what_no_parser_gets(html: str, detail: str, extractor: str) -> None:

@@ -46,13 +46,14 @@ def running(pid: int) -> bool:
         ("raise", "extract_error", "ValueError: a page of\nno use"),
         ("segv", "extract_crash", "signal:11"),
         ("exit", "extract_crash", "exit:1"),
-        ("hang", "extract_timeout", "0.7 s, twice"),
+        ("hang", "extract_timeout", "0.7 s"),
         ("allocate", "extract_memory", "MemoryError"),
     ],
 )
 def test_poison_is_recorded_and_the_next_item_goes_on(child: Isolated, do: str, outcome: str, detail: str) -> None:
     assert echo(child).payload == b"still here"
     assert child.run({"do": do}, b"") == Result(outcome, detail, {}, b"")
+    assert child.starts == (1 if do == "raise" else 2)
     assert echo(child).payload == b"still here"
 
 
@@ -62,11 +63,18 @@ def test_an_exception_does_not_cost_the_child(child: Isolated) -> None:
     assert child.starts == 1
 
 
-def test_a_page_that_hangs_once_is_tried_again_and_kept(child: Isolated, tmp_path: Path) -> None:
-    header = {"do": "hang once", "mark": str(tmp_path / "mark")}
+@pytest.mark.parametrize("what", ["hang", "segv", "exit", "allocate"])
+def test_an_item_that_loses_the_child_once_is_tried_again_and_kept(child: Isolated, tmp_path: Path, what: str) -> None:
+    header = {"do": "once", "what": what, "mark": str(tmp_path / "mark")}
     assert child.run(header, b"").outcome == "ok"
     assert (tmp_path / "mark").exists()
     assert child.starts == 2
+
+
+def test_memory_that_earlier_items_took_costs_no_later_one(child: Isolated) -> None:
+    child.memory_mb = 2048
+    assert [child.run({"do": "hoard"}, b"").outcome for _ in range(3)] == ["ok"] * 3
+    assert child.starts == 3
 
 
 def test_what_the_function_prints_does_not_reach_the_protocol(child: Isolated) -> None:

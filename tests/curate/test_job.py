@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from millpond.curate.config import CurateConfig, DedupConfig
-from millpond.curate.dedup import find_duplicates
+from millpond.curate.config import CurateConfig
 from millpond.curate.job import curate
 from millpond.curate.minhash import MinHasher
 from millpond.errors import LakeError
@@ -96,32 +94,18 @@ def test_same_run_again_does_nothing(articles_lake: Lake, spark: SparkSession) -
     assert outcome.unchanged and articles_lake.release() == release
 
 
+def test_a_page_that_loses_every_line_is_no_document(lake: Lake, tmp_path: Path) -> None:
+    texts = ["A text that is whole, and is kept.", "two words\nonly here"]
+    path = tmp_path / "two.jsonl"
+    path.write_text("".join(json.dumps({"url": f"http://h.test/{n}", "text": t}) + "\n" for n, t in enumerate(texts)))
+    ingest_files(lake, [str(path)], IngestConfig.model_validate({"text": {"url_column": "url"}}))
+    outcome = curate(lake, CurateConfig.model_validate({"rules": {"preset": "none"}, "c4": {"remove_lines": True}}))
+    assert (outcome.counts["in"], outcome.counts["out"]) == (2, 1)
+    assert lake.read("corpus.documents")["text"].to_pylist() == texts[:1]
+    [row] = lake.read("corpus.rejects").to_pylist()
+    assert (row["stage"], row["reason"], row["rule"], row["value"]) == ("filter", "empty", "min_text_bytes", 0)
+
+
 def test_nothing_to_curate(lake: Lake) -> None:
     with pytest.raises(LakeError, match="no pages yet: run `millpond ingest` first"):
         curate(lake, SETTINGS)
-
-
-def test_a_chain_of_likenesses_is_not_one_cluster(spark: SparkSession) -> None:
-    """Each link is like the next, the ends are not: only neighbours of kept documents go."""
-    words = [f"word{n}" for n in range(60)]
-    texts = [
-        " ".join([f"new{k}_{i}" for k in range(link * 2)] + words[link * 2 :]) for link in range(12) for i in (0,)
-    ]
-    hasher = MinHasher(112, 5, 1)
-    rows = [(hashlib.sha256(text.encode()).hexdigest()[:32], text) for text in texts]
-    frame = spark.createDataFrame(
-        [(doc_id, text, doc_id, bytes(hasher.signatures([text])[0])) for doc_id, text in rows],
-        "doc_id string, text string, text_digest string, minhash binary",
-    )
-    config = DedupConfig(threshold=0.75)
-    found = {row.doc_id: row for row in find_duplicates(frame, frame.select("doc_id", "text"), config).collect()}
-
-    # The rule, stated directly: in order of id, a document goes if a kept one of smaller id is like it.
-    shingles = {doc_id: hasher.shingles(text) for doc_id, text in rows}
-    kept: list[str] = []
-    for doc_id in sorted(shingles):
-        if not any(hasher.jaccard(shingles[doc_id], shingles[other]) >= 0.75 for other in kept):
-            kept.append(doc_id)
-    assert set(found) == set(shingles) - set(kept)
-    assert all(row.keeper_id in kept for row in found.values())
-    assert 1 < len(kept) < len(rows)

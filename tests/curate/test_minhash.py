@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.minhash import MinHasher, bands, shingle_hash
+from millpond.curate.minhash import MinHasher, shingle_hash
 from millpond.curate.words import content_words
 
 HASHER = MinHasher()
@@ -88,22 +88,3 @@ def test_signatures_estimate_the_jaccard_similarity() -> None:
         sets = HASHER.shingles(" ".join(words)), HASHER.shingles(" ".join(other))
         agreement = float(np.mean(HASHER.signature(sets[0]) == HASHER.signature(sets[1])))
         assert agreement == pytest.approx(HASHER.jaccard(*sets), abs=0.15)
-
-
-def test_bands_agree_where_their_rows_do() -> None:
-    signature = np.arange(112, dtype=np.uint32)
-    other = signature.copy()
-    other[8] = 999
-    keys, changed = bands(signature, 14, 8), bands(other, 14, 8)
-    assert [a == b for a, b in zip(keys, changed, strict=True)] == [True, False, *[True] * 12]
-    assert bands(signature.tobytes(), 14, 8) == keys
-    assert all(-(2**63) <= key < 2**63 for key in keys)
-
-
-def test_equal_rows_in_different_bands_do_not_meet() -> None:
-    assert len(set(bands(np.zeros(112, dtype=np.uint32), 14, 8))) == 14
-
-
-def test_bands_of_another_size_are_refused() -> None:
-    with pytest.raises(ValueError, match="112 values"):
-        bands(np.zeros(112, dtype=np.uint32), 10, 8)

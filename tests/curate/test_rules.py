@@ -18,7 +18,7 @@ from millpond.curate.config import CurateConfig
 from millpond.curate.extract import extract
 from millpond.curate.language import identify
 from millpond.curate.normalise import normalise
-from millpond.curate.rules import PRESETS, Rule, Value, rules_digest, rules_for, sql_case, verdict
+from millpond.curate.rules import HAS_TEXT, PRESETS, Rule, Value, rules_digest, rules_for, sql_case, verdict
 from millpond.curate.words import split_words
 from millpond.errors import ConfigError
 from millpond.schemas import SIGNALS, Reason
@@ -34,7 +34,7 @@ def named(rules: tuple[Rule, ...]) -> dict[str, Rule]:
 
 def test_fineweb_is_in_the_published_order() -> None:
     reasons = [rule.reason for rule in rules_for(config())]
-    order = [Reason.LANGUAGE, Reason.GOPHER_REPETITION, Reason.GOPHER_QUALITY, Reason.C4, Reason.FINEWEB]
+    order = [Reason.LANGUAGE, Reason.GOPHER_REPETITION, Reason.GOPHER_QUALITY, Reason.C4, Reason.FINEWEB, Reason.EMPTY]
     assert list(dict.fromkeys(reasons)) == order
     assert reasons == sorted(reasons, key=order.index)
 
@@ -44,7 +44,7 @@ def test_the_share_of_repeated_characters_is_pinned_to_what_the_code_did() -> No
 
 
 def test_every_rule_looks_at_a_column_of_the_table() -> None:
-    columns = {name for name, _ in SIGNALS} | {"language", "language_score"}
+    columns = {name for name, _ in SIGNALS} | {"language", "language_score", "text_bytes"}
     everything = config(language={"allowed": ["en"]})
     assert {rule.column for rule in rules_for(everything)} == columns
 
@@ -56,7 +56,8 @@ def test_thresholds_change_drop_and_bring_back_rules() -> None:
     assert "max_top_2gram_char_ratio" not in rules
     assert "min_stop_word_count" not in rules
     back = config(rules={"preset": "none", "thresholds": {"max_c4_curly_bracket_lines": 3}})
-    assert [(rule.name, rule.maximum) for rule in rules_for(back)] == [("max_c4_curly_bracket_lines", 3)]
+    put_back, has_text = rules_for(back)
+    assert (put_back.name, put_back.maximum, has_text) == ("max_c4_curly_bracket_lines", 3, HAS_TEXT)
 
 
 def test_a_threshold_of_a_rule_that_is_not_there_is_refused() -> None:
@@ -74,7 +75,13 @@ def test_language_settings() -> None:
     assert verdict(rules[:2], {"language": None, "language_score": None}) == rules[0]
     assert verdict(rules[:2], {"language": "de", "language_score": 0.3}) == rules[1]
     assert verdict(rules[:2], {"language": "de", "language_score": 0.4}) is None
-    assert rules_for(config(rules={"preset": "none"})) == ()
+
+
+def test_a_document_has_text_under_any_setting() -> None:
+    rules = rules_for(config(rules={"preset": "none"}))
+    assert rules == (HAS_TEXT,)
+    assert verdict(rules, {"text_bytes": 0}) == HAS_TEXT
+    assert verdict(rules, {"text_bytes": 1}) is None
 
 
 def test_what_is_null_fails_no_rule() -> None:
@@ -97,6 +104,7 @@ def test_line_removal_follows_the_preset_unless_told(preset: str, removes: bool)
 ROWS = st.fixed_dictionaries(
     {name: st.none() | st.sampled_from([0, 1, 5, 50, 100_001, 0.005, 0.01, 0.2, 0.3, 0.8]) for name, _ in SIGNALS}
     | {"language": st.sampled_from([None, "en", "fr", "it's"]), "language_score": st.sampled_from([None, 0.3, 0.9])}
+    | {"text_bytes": st.sampled_from([0, 1])}
 )
 
 
@@ -137,11 +145,11 @@ def signals_of(html: str, settings: CurateConfig) -> dict[str, Value] | None:
     if found.text is None:
         return None
     text = normalise(found.text)
-    words = split_words(text)
-    [language], [score] = identify([text])
+    words, kept = split_words(text), c4.clean_lines(text, settings.c4)
+    language, score = identify(text)
     return {
         **(gopher.quality(text, words) | gopher.repetition(text, words)),
-        **(c4.signals(text, settings.c4) | fineweb.signals(text, len(words))),
+        **(c4.signals(text, settings.c4) | fineweb.signals(kept, len(split_words(kept)))),
         "language": language,
         "language_score": score,
     }

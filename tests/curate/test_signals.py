@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from millpond.curate import c4, fineweb, gopher
 from millpond.curate.config import C4Config, CurateConfig
-from millpond.curate.rules import Rule, rules_for, verdict
+from millpond.curate.rules import HAS_TEXT, Rule, rules_for, verdict
 from millpond.curate.words import split_sentences, split_words
 from millpond.schemas import SIGNALS, Reason
 
@@ -140,6 +140,36 @@ def test_on_any_text(text: str) -> None:
         compare(text)
 
 
+_LONG_LINE = (
+    "The old mill stands on a quiet bend of that river, and farmers have carried their grain to its doors for many "
+    "years; when autumn comes, water turns each great wheel slowly while children watch from an arched stone bridge "
+    "nearby, hoping someone will be kind enough to explain how such heavy stones can move with so little noise"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("two words\nonly here", "max_top_2gram_char_ratio"),
+        (_LONG_LINE[:120] + ", which needs JavaScript.", "min_word_count"),
+        (_LONG_LINE + ". That is our privacy policy.", "min_c4_sentence_count"),
+    ],
+)
+def test_a_text_that_loses_every_line_is_dropped_by_the_rule_that_drops_it_in_datatrove(text: str, rule: str) -> None:
+    judges = (
+        gopher_repetition_filter.GopherRepetitionFilter(),
+        gopher_quality_filter.GopherQualityFilter(),
+        c4_filters.C4QualityFilter(filter_no_terminal_punct=False),
+    )
+    assert next(name for judge in judges if (name := theirs(judge, text)[0])) == rule
+    assert c4.clean_lines(text, C4Config()) == ""
+    words = split_words(text)
+    signals = gopher.quality(text, words) | gopher.repetition(text, words)
+    signals |= c4.signals(text, C4Config()) | fineweb.signals("", 0)
+    found = verdict(RULES, signals)
+    assert found is not None and found.name == rule
+
+
 def test_signals_are_the_columns_of_the_table() -> None:
     text = "The cat is to be seen. And that is that."
     words = split_words(text)
@@ -194,5 +224,5 @@ def test_line_rules_can_be_switched_off() -> None:
 
 def test_every_rule_of_theirs_is_one_of_ours() -> None:
     mine = {rule.name for rule in RULES if isinstance(rule, Rule)}
-    assert set(NAMES.values()) == mine - {"min_language_score"}
+    assert set(NAMES.values()) == mine - {"min_language_score", HAS_TEXT.name}
     assert all(re.fullmatch(r"(min|max)_\w+", name) for name in mine)

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import Any
@@ -19,8 +21,8 @@ import pytest
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig, SiteConfig
 from millpond.ingest.crawl import crawl_site
-from millpond.ingest.fetch import Fetcher, FetchError, is_public
-from millpond.ingest.page import RowBatcher
+from millpond.ingest.fetch import Fetcher, is_public
+from millpond.ingest.page import Rejected, RowBatcher
 from millpond.ingest.robots import Robots
 from millpond.schemas import FRONTIER, PAGES, WEB_REJECTS, Reason
 
@@ -276,6 +278,17 @@ def test_limits_are_counted() -> None:
     assert [r["records"] for r in short.rejects if r["detail"].startswith("max_pages")] == [8 + 1]
 
 
+def test_no_more_addresses_are_remembered_than_allowed() -> None:
+    answers: dict[str, str | Answer] = {f"/{n}": links(*(f"/{n}/{i}" for i in range(20))) for n in range(5)}
+    answers["/"] = links(*(f"/{n}" for n in range(5)), "/" + "x" * 3000)
+    with site(answers) as server:
+        crawled = Crawled(server, max_known=10)
+    limits = {row["detail"]: row["records"] for row in crawled.rejects if row["reason"] == "limit"}
+    assert limits == {"longer than max_url_chars = 2083": 1, "links past max_known = 10": 100 - 3}
+    assert crawled.paths == ["/", *(f"/{n}" for n in range(5))]
+    assert len(server.asked) == 1 + 1 + 5 + 3
+
+
 def drip(handler: Handler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Type", "text/html")
@@ -369,6 +382,35 @@ def test_retry_after_is_waited_for() -> None:
         crawled = Crawled(server, max_crawl_delay_seconds=0.3)
     at = {path: when for when, path, _ in server.log}
     assert at["/b"] - at["/a"] >= 0.3 and crawled.why == {"/a": "http_status"}
+    assert server.asked.count("/a") == 1  # a second is longer than is waited for
+
+
+@pytest.mark.parametrize(("busy", "paths"), [(2, ["/", "/a", "/b"]), (9, ["/", "/b"])])
+def test_a_throttled_page_is_asked_for_again_when_its_time_has_come(busy: int, paths: list[str]) -> None:
+    def throttled(handler: Handler) -> None:
+        if handler.server.asked.count("/a") > busy:
+            handler.send(b"<p>a")
+        else:  # a date has whole seconds
+            handler.send(
+                b"", 503, Retry_After=format_datetime(datetime.now(UTC) + timedelta(seconds=1.2), usegmt=True)
+            )
+
+    with site({"/": links("/a", "/b"), "/a": throttled, "/b": "<p>b"}) as server:
+        crawled = Crawled(server)
+        again = Crawled(server, max_pages=2) if busy == 9 else None
+    times = [when for when, path, _ in server.log if path == "/a"]
+    assert crawled.paths == paths and min(after - before for before, after in pairwise(times[:4])) >= 0.15
+    tries = min(busy + 1, 4)
+    assert crawled.frontier["/a"]["tries"] == tries and crawled.frontier["/b"]["tries"] == 1
+    if again:
+        assert again.frontier["/a"]["tries"] == 1
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "Fri, 99 Foo 2026", "1.5", "Fri, 31 Dec 9999 23:59:59 -2300"])
+def test_a_retry_after_that_says_nothing_is_no_reason_to_ask_again(value: str) -> None:
+    with site({"/": lambda handler: handler.send(b"", 503, Retry_After=value)}) as server:
+        assert Crawled(server).why == {"/": "http_status"}
+    assert server.asked == ["/robots.txt", "/"]
 
 
 def test_private_addresses_are_refused_when_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,7 +421,7 @@ def test_private_addresses_are_refused_when_connecting(monkeypatch: pytest.Monke
         real = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest, **more))
         with Fetcher(SiteConfig(allow_private=("other.example",))) as fetcher:
-            with pytest.raises(FetchError, match=r"not a public address: allow it with site.allow_private=") as caught:
+            with pytest.raises(Rejected, match=r"not a public address: allow it with site.allow_private=") as caught:
                 fetcher.get(f"http://rebound.example:{port}/")
             assert caught.value.reason is Reason.FETCH_FAILED
             assert server.asked == []

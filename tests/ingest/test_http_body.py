@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 import tracemalloc
 import zlib
 
@@ -12,7 +13,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millpond.ingest.http_body import BodyError, decode_body, parse_content_type
+from millpond.ingest.http_body import decode_body, parse_content_type
+from millpond.ingest.page import Rejected
 from millpond.schemas import Reason
 
 HTML = b"<html><body>" + b"<p>One sentence of prose, and then another.</p>" * 50 + b"</body></html>"
@@ -57,7 +59,7 @@ def test_stacked_codings_are_undone_from_the_outside() -> None:
     assert decode(brotli.compress(gzip.compress(HTML)), "gzip, br") == HTML
     assert decode(gzip.compress(gzip.compress(HTML)), "gzip,gzip") == HTML
     assert decode(chunked(gzip.compress(HTML)), None, "gzip, chunked") == HTML
-    with pytest.raises(BodyError) as caught:
+    with pytest.raises(Rejected) as caught:
         decode(HTML, "gzip," * 5)
     assert caught.value.reason is Reason.BODY_ENCODING
 
@@ -72,7 +74,7 @@ def test_a_header_that_lies_about_plain_text_is_not_believed(coding: str) -> Non
 def test_a_stream_cut_short_is_refused(coding: str) -> None:
     packed = ENCODERS[coding](HTML)
     for cut in (1, 4, len(packed) // 2):
-        with pytest.raises(BodyError) as caught:
+        with pytest.raises(Rejected) as caught:
             decode(packed[:-cut], coding)
         assert caught.value.reason is Reason.BODY_ENCODING
 
@@ -84,7 +86,7 @@ def test_data_behind_a_stream_and_binary_under_a_false_name_are_refused() -> Non
         (bytes(range(256)), "gzip"),
         (bytes(range(256)), "compress"),
     ):
-        with pytest.raises(BodyError) as caught:
+        with pytest.raises(Rejected) as caught:
             decode(body, coding)
         assert caught.value.reason is Reason.BODY_ENCODING
 
@@ -101,7 +103,7 @@ def test_data_behind_a_stream_and_binary_under_a_false_name_are_refused() -> Non
     ],
 )
 def test_broken_chunks_are_refused(body: bytes) -> None:
-    with pytest.raises(BodyError) as caught:
+    with pytest.raises(Rejected) as caught:
         decode(body, None, "chunked")
     assert caught.value.reason is Reason.BODY_ENCODING
 
@@ -114,7 +116,7 @@ def test_a_bomb_costs_no_more_than_its_limit(coding: str) -> None:
     assert len(bomb) < 1 << 20
     tracemalloc.start()
     try:
-        with pytest.raises(BodyError) as caught:
+        with pytest.raises(Rejected) as caught:
             decode(bomb, coding, limit=1 << 20)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -123,10 +125,32 @@ def test_a_bomb_costs_no_more_than_its_limit(coding: str) -> None:
     assert peak < allowance
 
 
+@pytest.mark.parametrize(("coding", "packed"), [("gzip", gzip.compress(b"")), ("zstd", zstandard.compress(b""))])
+def test_millions_of_empty_members_end_quickly(coding: str, packed: bytes) -> None:
+    body = packed * 3_000_000
+    begin = time.process_time()
+    with pytest.raises(Rejected, match="more than 16384") as caught:
+        decode(body, coding)
+    assert caught.value.reason is Reason.TOO_LARGE
+    assert time.process_time() - begin < 5
+    assert decode(packed * 5000 + ENCODERS[coding](HTML), coding) == HTML
+
+
+def test_tiny_chunks_cost_little_memory() -> None:
+    body = chunked(HTML * 20, size=1)
+    tracemalloc.start()
+    try:
+        assert decode(body, None, "chunked") == HTML * 20
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < len(body)
+
+
 def test_the_limit_is_exact() -> None:
     for coding, packed in (("gzip", gzip.compress(HTML)), ("", HTML)):
         assert decode(packed, coding, limit=len(HTML)) == HTML
-        with pytest.raises(BodyError) as caught:
+        with pytest.raises(Rejected) as caught:
             decode(packed, coding, limit=len(HTML) - 1)
         assert caught.value.reason is Reason.TOO_LARGE
 
@@ -135,7 +159,7 @@ def test_the_limit_is_exact() -> None:
 def test_any_bytes_give_a_body_or_a_reason(body: bytes, coding: str, transfer: str | None) -> None:
     try:
         assert len(decode(body, coding, transfer, limit=1000)) <= 1000
-    except BodyError as error:
+    except Rejected as error:
         assert error.reason in (Reason.BODY_ENCODING, Reason.TOO_LARGE) and error.detail
 
 

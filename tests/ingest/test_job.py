@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from archives import write_warc
+from fastwarc.warc import ArchiveIterator
 
 from millpond.errors import InputError
-from millpond.ingest.config import IngestConfig
+from millpond.ingest.config import IngestConfig, TextConfig
 from millpond.ingest.job import ingest_files
 from millpond.lake import Lake
 
@@ -62,6 +65,25 @@ def test_one_bad_file_publishes_nothing(lake: Lake, tmp_path: Path, spark: Spark
     assert lake.release() is None
 
 
+def test_a_file_that_cannot_be_opened_is_said_in_one_sentence(lake: Lake, tmp_path: Path) -> None:
+    path = tmp_path / "socket.warc.gz"
+    os.mknod(path, stat.S_IFSOCK | 0o600)
+    with pytest.raises(InputError, match=r"socket\.warc\.gz: cannot be read"):
+        ingest_files(lake, [str(path)], CONFIG)
+    assert lake.release() is None
+
+
+def test_odd_addresses_do_not_refuse_an_ingest(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    archive = write_warc(tmp_path / "x.warc.gz", [("HTTP://site.example/a", b"<p>a"), ("site.example/b", b"<p>b")])
+    table = tmp_path / "x.jsonl"
+    table.write_text('{"text": "c", "url": "site.example/c"}\n{"text": "d", "url": "HTTPS://site.example/d"}\n')
+    config = IngestConfig(text=TextConfig(url_column="url"))
+    outcome = ingest_files(lake, [str(archive), str(table)], config)
+    assert ledger(lake, outcome.run_id) == {"in": 4, "out": 2, "rejected not_a_page": 1, "rejected bad_row": 1}
+    urls = lake.read("web.pages", ["url"])["url"].to_pylist()
+    assert sorted(urls) == ["http://site.example/a", "https://site.example/d"]
+
+
 def test_truncated_archive_keeps_what_is_whole_and_names_the_rest(
     lake: Lake, tmp_path: Path, spark: SparkSession
 ) -> None:
@@ -87,12 +109,20 @@ def test_real_archives_are_conserved(lake: Lake, test_data: Path, spark: SparkSe
     paths = sorted(str(p) for p in folder.rglob("*.warc*") if p.suffix in (".gz", ".warc") and p.stat().st_size)
     assert len(paths) > 5
     refused: list[str] = []
-    for path in list(paths):
+    compared = 0
+    for number, path in enumerate(list(paths)):
+        probe = Lake.open(f"{lake.uri}-probe{number}")
         try:
-            ingest_files(Lake.open(lake.uri + "-probe" + str(len(refused))), [path], CONFIG)
+            found = ledger(probe, ingest_files(probe, [path], CONFIG).run_id)
         except InputError as error:
             refused.append(str(error))
             paths.remove(path)
+            continue
+        if "rejected damaged" not in found:
+            with Path(path).open("rb") as file:
+                assert found["in"] == sum(1 for _ in ArchiveIterator(file, parse_http=False)), path
+            compared += 1
+    assert compared > 5
     outcome = ingest_files(lake, paths, CONFIG)
     counts = ledger(lake, outcome.run_id)
     assert counts["in"] == sum(n for entry, n in counts.items() if entry != "in")

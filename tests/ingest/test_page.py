@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millpond.ingest.page import RowBatcher, host_of, page_row, parse_instant, registered_domain, reject_row
+from millpond.ingest.page import (
+    RowBatcher,
+    address_of,
+    host_of,
+    page_row,
+    parse_instant,
+    registered_domain,
+    reject_row,
+)
 from millpond.schemas import PAGES, WEB_REJECTS, Reason
 
 
@@ -71,10 +79,19 @@ def test_host_of_odd_addresses() -> None:
     assert host_of("file:///a/b") is None
 
 
+def test_address_of() -> None:
+    assert address_of(" HTTP://Example.COM/A ") == "http://Example.COM/A"
+    assert address_of("urn:x:Y") == "urn:x:Y"
+    for text in ("", "http", "//h/x", "example.com/x", "1a:b", "\u212a:x"):
+        assert address_of(text) is None
+
+
 def test_parse_instant() -> None:
     assert parse_instant("2015-07-29T20:10:45+02:00") == datetime(2015, 7, 29, 18, 10, 45, tzinfo=UTC)
     assert parse_instant("2024-01-01T00:00:00.123456Z") == datetime(2024, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)
     assert parse_instant("yesterday") is None
+    assert parse_instant("0001-01-01T00:00:00+14:00") is None
+    assert parse_instant("9999-12-31T23:59:59-01:00") is None
 
 
 def test_batches_have_the_schema_even_where_a_column_is_all_null() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -113,14 +114,18 @@ def test_columns_by_name(tmp_path: Path) -> None:
             {**good, "link": 5},
             {**good, "link": " "},
             {**good, "when": "soon"},
+            {**good, "when": "9999-12-31T23:59:59-01:00"},
+            {**good, "link": "a.example/1"},
+            {**good, "link": "HTTPS://a.example/2"},
             {**good, "link": None, "key": None},
         )
     )
     pages, rejects = read(path, text_column="body", url_column="link", id_column="key", date_column="when")
-    assert [page["url"] for page in pages] == ["https://a.example/1", f"{path.as_uri()}#k%201"]
+    addresses = ["https://a.example/1", f"{path.as_uri()}#k%201", "https://a.example/2"]
+    assert [page["url"] for page in pages] == addresses
     assert pages[0]["fetched_at"] == datetime(2024, 4, 30, 22, tzinfo=UTC) and pages[1]["fetched_at"] is None
     assert pages[0]["registered_domain"] == "a.example"
-    assert [row["offset"] for row in rejects] == [2, 3, 4, 5]
+    assert [(row["reason"], row["offset"]) for row in rejects] == [("bad_row", n) for n in (2, 3, 4, 5, 6, 8)]
 
 
 def test_a_wrong_column_name_is_an_error_that_names_the_columns(tmp_path: Path) -> None:
@@ -137,6 +142,18 @@ def test_a_wrong_column_name_is_an_error_that_names_the_columns(tmp_path: Path) 
         list(read_text(str(table), TextConfig(text_column="content", url_column="where")))
 
 
+def test_names_of_columns_are_remembered_only_until_a_text_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(lines({"text": "first"}, *({f"{n}-{'k' * 500}": 1} for n in range(5000))))
+    tracemalloc.start()
+    try:
+        rows = sum(row.get("records", 1) for tag, row in read_text(str(path), TextConfig()) if tag != "file")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rows == 5001 and peak < 2 << 20
+
+
 def test_rows_of_a_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     texts = [None] * 50 + [f"text {n}" for n in range(100)]
@@ -147,6 +164,47 @@ def test_rows_of_a_parquet_file(tmp_path: Path) -> None:
     assert [row["offset"] for row in rejects] == list(range(50))
     assert pages[0]["fetched_at"] == datetime(2024, 5, 1, tzinfo=UTC)
     assert pages[0]["url"] == f"{path.as_uri()}#50"
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([0, 10**18, 1], pa.timestamp("us")),
+        pa.array([0, 253402300799 * 10**6, 1], pa.timestamp("us", "+02:00")),
+        pa.array([0, 5 * 10**6, 1], pa.date32()),
+    ],
+)
+def test_dates_python_does_not_know_are_bad_rows(tmp_path: Path, column: pa.Array) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": ["a", "b", "c"], "day": column}), path)
+    pages, rejects = read(path, date_column="day")
+    assert [page["source_offset"] for page in pages] == [0, 2]
+    assert [(row["reason"], row["offset"]) for row in rejects] == [("bad_row", 1)]
+
+
+def test_a_cell_that_is_not_utf_8_is_a_bad_row(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": pa.array([b"a", b"\xff", b"c"]).view(pa.string())}), path)
+    pages, rejects = read(path)
+    assert [page["body"] for page in pages] == [b"a", b"c"]
+    assert [(row["reason"], row["offset"]) for row in rejects] == [("bad_row", 1)]
+
+
+def test_large_texts_of_a_parquet_file_are_measured_a_few_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    texts = pa.array(["x" * (4 << 20)] * 32)
+    pq.write_table(pa.table({"text": texts}), path, use_dictionary=False, write_batch_size=1, compression="zstd")
+    del texts
+    arrow = 0
+    tracemalloc.start()
+    try:
+        for tag, row in read_text(str(path), TextConfig(max_body_bytes=1 << 20)):
+            arrow = max(arrow, pa.total_allocated_bytes())
+            assert tag == "file" or row["reason"] == "too_large"
+        python = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert arrow < 64 << 20 and python < 2 << 20
 
 
 def test_a_damaged_parquet_file(tmp_path: Path) -> None:

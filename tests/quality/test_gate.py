@@ -201,3 +201,28 @@ def test_ledger_that_lies_about_both_sides_is_refused(tmp_path: Path) -> None:
             row["amount"] += 1  # balances in itself, and does not fit the data
     with pytest.raises(LedgerError, match="ledger 6, data 5"):
         judge(tmp_path, inputs, new)
+
+
+def training() -> Rows:
+    """A run of two steps of one row each."""
+    steps = [{"run": "r", "step": step, "loss": 1.0} for step in (1, 2)]
+    batches = [
+        {"run": "r", "step": step, "position": 0, "shard": "a/b.tar", "sample": 0, "row": step} for step in (1, 2)
+    ]
+    ledger = [{"run_id": "r", "stage": "train", "unit": "records", "entry": e, "amount": 2} for e in ("in", "out")]
+    runs = [{"run": "r", "parameters": 1, "world_size": 1, "steps": 2, "tokens": 2}]
+    return {"train.runs": runs, "train.steps": steps, "train.batches": batches, "ops.ledger": ledger}
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("train.steps", "run r has 2 steps, and train.steps 1"),
+        ("train.batches", "records out: ledger 2, data 1"),
+    ],
+)
+def test_a_lost_row_of_training_is_refused(tmp_path: Path, table: str, sentence: str) -> None:
+    judge(tmp_path / "whole", {}, training(), "train")
+    with pytest.raises(LedgerError, match=sentence) as refused:
+        judge(tmp_path / "lost", {}, {**training(), table: training()[table][:1]}, "train")
+    assert "nothing was published; see " in str(refused.value)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from token_shards import byte_encoder, config, numbered
 
 from millpond import schemas
+from millpond.errors import ShardError
 from millpond.shard import Shard, ShardIndex, ShardSet, index_path
 from millpond.tokenize import shards as shards_module
 from millpond.tokenize.config import TokenizeConfig
@@ -36,12 +37,19 @@ def texts(written: Written, folder: Path, vocabulary: Vocabulary) -> dict[str, s
     opened = {row["shard"]: Shard(index_path(folder, Path(row["path"]).name)) for row in written.shards.to_pylist()}
     ids: dict[str, list[int]] = {}
     for part in written.documents.sort_by([("doc_id", "ascending"), ("part", "ascending")]).to_pylist():
-        row = opened[part["shard"]].row(part["sample"], part["row"])
+        row = opened[part["shard"]].rows(part["sample"])[part["row"]]
         tokens = row[part["offset"] : part["offset"] + part["length"]]
         ids.setdefault(part["doc_id"], []).extend(tokens.tolist())
     assert all(found.count(vocabulary.eos_id) == 1 and found[-1] == vocabulary.eos_id for found in ids.values())
     decode = vocabulary.tokenizer.decode
     return {doc_id: decode(found[:-1], skip_special_tokens=False) for doc_id, found in ids.items()}
+
+
+def check_all(index: Path) -> None:
+    """Read every byte of a shard."""
+    shard = Shard(index)
+    for sample in range(len(shard)):
+        shard.check(sample)
 
 
 def test_many_documents_come_back_from_several_shards(tmp_path: Path) -> None:
@@ -85,7 +93,7 @@ def test_counts_balance_and_rows_fit_their_tables(tmp_path: Path) -> None:
     assert len(keys) == len(set(keys))
     in_order = written.documents.sort_by([(key, "ascending") for key in schemas.TOKEN_DOCUMENTS.sort_by])
     assert in_order.equals(written.documents.combine_chunks())
-    assert ShardSet.of_folder(tmp_path, "train", verify=True).total_tokens == expected
+    assert ShardSet.of_folder(tmp_path, "train").total_tokens == expected
 
 
 def test_the_bytes_follow_from_documents_and_settings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +107,26 @@ def test_the_bytes_follow_from_documents_and_settings_alone(tmp_path: Path, monk
     assert contents[0] == contents[1] == contents[2] and len(contents[0]) > 2
     write(tmp_path / "d" / "set", documents[::-1])
     assert {p.name: p.read_bytes() for p in (tmp_path / "d" / "set").iterdir()} != contents[0]
+
+
+def test_a_shard_that_stands_is_kept_and_never_replaced_by_another(tmp_path: Path) -> None:
+    documents = numbered("d", 700)
+    write(tmp_path, documents)
+    before = {path: (path.stat().st_ino, path.read_bytes()) for path in tmp_path.iterdir()}
+    write(tmp_path, documents)
+    assert {path: (path.stat().st_ino, path.read_bytes()) for path in tmp_path.iterdir()} == before
+    with pytest.raises(ShardError, match="holds another content than is written now"):
+        write(tmp_path, documents[::-1])
+    assert {path: (path.stat().st_ino, path.read_bytes()) for path in tmp_path.iterdir()} == before
+
+    unfinished, damaged = (tmp_path / f"train-00003-{n:03d}.tar" for n in range(2))
+    index_path(tmp_path, unfinished.name).unlink()  # killed between the two renames
+    unfinished.write_bytes(b"left")
+    damaged.write_bytes(b"left")
+    write(tmp_path, documents)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == {
+        p: content for p, (_, content) in before.items()
+    }
 
 
 def test_no_documents_make_no_shard(tmp_path: Path) -> None:
@@ -118,7 +146,8 @@ def test_a_failure_leaves_whole_shards_only(tmp_path: Path, monkeypatch: pytest.
         write_bucket(failing(), byte_encoder(), SMALL, tmp_path, "train", 3)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names and all(name.startswith("train-00003-") for name in names)
-    ShardSet.of_folder(tmp_path, "train", verify=True)
+    for name in names[::2]:
+        check_all(tmp_path / name)
 
 
 KILLED = """
@@ -147,7 +176,7 @@ def test_after_a_kill_the_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
     whole, broken = (sorted((killed).glob(name)) for name in ("train-*.index.json", ".*.partial"))
     assert whole and len(broken) == 1  # it was killed in the middle of a shard
     for path in whole:
-        Shard(path, verify=True)
+        check_all(path)
     write(killed, numbered("d", 1000))
     write(undisturbed, numbered("d", 1000))
     for path in (undisturbed).iterdir():
@@ -169,8 +198,8 @@ def test_a_large_vocabulary_takes_four_bytes(tmp_path: Path) -> None:
     tokenizer.add_tokens([f"<word {n}>" for n in range(66_000)])
     encoder = Encoder(Vocabulary(tokenizer, END_OF_TEXT))
     write_bucket([("a", "<word 65990>b")], encoder, config(), tmp_path, "test", 0)
-    shard = Shard(tmp_path / "test-00000-000.index.json", verify=True)
-    row = shard.row(0, 0)
+    shard = Shard(tmp_path / "test-00000-000.index.json")
+    row = shard.rows(0)[0]
     assert row.dtype == np.uint32 and row[0] > 65_536 and shard.valid_tokens(0) == 3
     assert (row[2:] == encoder.vocabulary.eos_id).all()
 

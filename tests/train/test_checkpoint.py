@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from millpond import durable
 from millpond.errors import CheckpointError
 from millpond.train.checkpoint import MANIFEST, Checkpoints, verify
 from millpond.train.parallel import World
@@ -162,12 +163,29 @@ def test_manifest_with_valid_digest_but_hostile_shape_is_refused(checkpoints: Ch
             verify(manifest.parent)
 
 
+@pytest.mark.parametrize("step", ["mkdir", "commit", "remove"])
+def test_whatever_the_disk_refuses_is_one_error(
+    checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    owner, name = {"mkdir": (Path, "mkdir"), "commit": (durable, "commit"), "remove": (Checkpoints, "_remove")}[step]
+    monkeypatch.setattr(owner, name, refuse)
+    with pytest.raises(CheckpointError, match=r"cannot be .*No space left on device") as raised:
+        checkpoints.save(30, tensors(30), {"note": "x"})
+    assert "\n" not in str(raised.value)
+    monkeypatch.undo()
+    assert restored(checkpoints) == (30 if step == "remove" else 20)
+
+
 def test_a_full_disk_leaves_the_earlier_checkpoints(checkpoints: Checkpoints) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # writing more fails, as on a full disk
     try:
-        with pytest.raises(CheckpointError, match="cannot be written"):
+        with pytest.raises(CheckpointError, match="cannot be written") as raised:
             checkpoints.save(30, {**tensors(30), "model.b": torch.zeros(100_000)}, {"note": "x"})
+        assert "\n" not in str(raised.value)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert restored(checkpoints) == 20

@@ -134,7 +134,7 @@ def test_a_batch_holds_what_its_origins_say(shards: ShardSet) -> None:
     for batch in batches:
         assert batch.tokens.shape == (8, CONTEXT) and batch.tokens.dtype == shards.dtype
         for n, (shard, sample, row) in enumerate(places(batch)):
-            assert np.array_equal(batch.tokens[n], shards.shard(shard).row(sample, row))
+            assert np.array_equal(batch.tokens[n], shards.shard(shard).rows(sample)[row])
             assert (batch.tokens[n, batch.valid[n] :] == shards.eos_id).all()
     assert {int(n) for batch in batches for n in batch.valid} > {CONTEXT}
 

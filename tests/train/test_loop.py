@@ -16,6 +16,7 @@ from millpond import faults, schemas
 from millpond.errors import CheckpointError, ConfigError, MillpondError
 from millpond.shard import ShardSet
 from millpond.train import __main__ as command
+from millpond.train import loop
 from millpond.train.config import TrainConfig
 from millpond.train.loop import TrainingStopped, train
 from millpond.train.parallel import World
@@ -111,6 +112,29 @@ def test_other_settings_do_not_go_on_with_a_run(run: Run, settings: Settings, mo
         run(settings(seed=1))
 
 
+def test_a_run_does_not_go_on_in_another_precision(
+    run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_step(monkeypatch, 6, lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(settings(precision="auto"))
+    monkeypatch.undo()
+    with monkeypatch.context() as elsewhere, pytest.raises(ConfigError, match="precision 'fp32' → 'bf16'"):
+        elsewhere.setattr(loop, "use_bf16", lambda *_: True)
+        run(settings(precision="auto"))
+    run(settings(precision="auto"))
+
+
+@pytest.mark.parametrize("folder", ["records", "export", "tensorboard"])
+def test_a_folder_that_cannot_be_written_is_one_error(run: Run, settings: Settings, folder: str) -> None:
+    config = settings(steps=3)
+    config.out.mkdir()
+    (config.out / folder).symlink_to("/proc/nowhere")  # where even root can make nothing
+    with pytest.raises(CheckpointError, match=f"{folder}: cannot be") as raised:
+        run(config)
+    assert "\n" not in str(raised.value)
+
+
 def test_sigterm_saves_and_the_run_goes_on(run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = run(settings(out=settings().out.with_name("reference")))
     handler = signal.getsignal(signal.SIGTERM)
@@ -175,6 +199,9 @@ def test_command_line_errors_are_one_line(
         )
         == 1
     )
+    (tmp_path / "taken").touch()
+    assert command.main(["--config", str(file), "--set", f"out={tmp_path}/taken"]) == 2
     messages = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert len(messages) == 3 and all(m.startswith("error: ") and "\n" not in m for m in messages)
+    assert len(messages) == 4 and all(m.startswith("error: ") and "\n" not in m for m in messages)
+    assert f"ConfigError: out={tmp_path}/taken: is not a folder" in messages[3]
     assert "steps='none'" in messages[0] and "/nowhere" in messages[1] and "train split" in messages[2]

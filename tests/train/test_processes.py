@@ -160,6 +160,28 @@ def test_two_processes(alone: TrainConfig, tmp_path: Path, launch: Launch, monke
     assert rows_seen(killed) == rows_seen(both)
 
 
+REFUSED = """
+import sys
+from millpond.errors import CheckpointError
+from millpond.train.parallel import open_world
+
+with open_world("cpu", 60) as world:
+    try:
+        with world.alike(CheckpointError, "there: cannot be written"):
+            if world.rank == 1:
+                raise OSError(28, "No space left on device")
+    except CheckpointError as error:
+        sys.stdout.write(f"{error}\\n")
+"""
+
+
+def test_what_goes_wrong_on_one_process_is_raised_on_all(tmp_path: Path, launch: Launch) -> None:
+    (tmp_path / "refused.py").write_text(REFUSED)
+    ended = launch(str(tmp_path / "refused.py"), processes=2)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("there: cannot be written: [Errno 28] No space left on device\n") == 2
+
+
 def agree(one: TrainConfig, other: TrainConfig) -> None:
     """The same rows, and the same numbers but for rounding."""
     assert rows_seen(one) == rows_seen(other)

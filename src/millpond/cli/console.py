@@ -29,8 +29,11 @@ def run(lake: Lake, query: str | None, save: Path | None) -> None:
     """Answer `query`, write the views to `save`, or answer queries until the input ends.
 
     Raises:
+        InputError: there is a query and somewhere to save to, or the query is not usable.
         Exit: a query that was piped in failed; those after it were answered.
     """
+    if save is not None and query is not None:
+        raise InputError("--save writes a database and answers nothing: leave the query out")
     if save is not None:
         output.file("database", sql.write_database(lake, save))
         output.note("open it with duckdb, DBeaver or a notebook")
@@ -66,14 +69,30 @@ def _statements() -> Iterator[str]:
             typed = ""
             continue
         except EOFError:
-            if typed.strip():
+            if _says_something(typed):
                 yield typed
             return
-        if typed.rstrip().endswith(";") or typed.startswith("\\"):
+        if typed.startswith("\\"):
             yield typed.strip()
             typed = ""
-        else:
-            typed = typed.strip() and typed + "\n"
+            continue
+        whole, typed = _split(typed)
+        yield from (statement for statement in whole if _says_something(statement[:-1]))
+        typed = typed.strip() and typed + "\n"
+
+
+def _split(text: str) -> tuple[list[str], str]:
+    """The statements that a semicolon outside of quotes and comments ends, and what follows them."""
+    data, start, whole = text.encode(), 0, []
+    for place, kind in duckdb.tokenize(text):  # places are bytes
+        if kind == duckdb.token_type.operator and data[place : place + 1] == b";":
+            whole.append(data[start : place + 1].decode().strip())
+            start = place + 1
+    return whole, data[start:].decode()
+
+
+def _says_something(text: str) -> bool:
+    return any(kind != duckdb.token_type.comment for _, kind in duckdb.tokenize(text))
 
 
 def _attempt(lake: Lake, connection: duckdb.DuckDBPyConnection, statement: str) -> bool:

@@ -11,7 +11,7 @@ from millpond.errors import InputError
 from millpond.ingest import job
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.files import expand_paths
-from millpond.ingest.source import TEXT_SUFFIXES
+from millpond.ingest.read import TEXT_SUFFIXES
 from millpond.publish import Outcome
 
 

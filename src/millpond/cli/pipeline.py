@@ -8,7 +8,8 @@
     steps = 500
 
 `[run]` says what to read; the other sections are the stages' own. A stage whose input and configuration are
-already published says so and is passed over, so running the same file again changes nothing.
+already published says so and is passed over, so running the same file again changes nothing; only a site without
+`[ingest] crawl = "name"` is visited anew.
 """
 
 from __future__ import annotations

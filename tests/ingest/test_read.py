@@ -1,0 +1,47 @@
+"""Which reader a file's name chooses."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+from archives import write_warc
+
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.read import read_rows
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("x.jsonl", bytes),
+        ("x.jsonl.gz", gzip.compress),
+        ("x.jsonl.bz2", bz2.compress),
+        ("x.jsonl.zst", zstandard.compress),
+    ],
+)
+def test_every_compression_of_json_lines_is_told_by_its_suffix(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(pack(b'{"text": "one"}\n'))
+    rows = list(read_rows(str(path), IngestConfig(crawl="c")))
+    assert [tag for tag, _ in rows] == ["page", "file"] and rows[0][1]["body"] == b"one"
+
+
+def test_other_files_are_archives_and_errors_are_rows(tmp_path: Path) -> None:
+    good = write_warc(tmp_path / "x.warc.gz", [("http://h.example/", b"<p>x")])
+    assert [tag for tag, _ in read_rows(str(good), IngestConfig())] == ["page", "file"]
+    [(tag, row)] = read_rows(str(tmp_path / "no.warc"), IngestConfig())
+    assert tag == "error" and row["detail"].endswith("no.warc: no such file")
+
+
+def test_reading_needs_no_spark() -> None:
+    code = "import sys, millpond.ingest.read; sys.exit('pyspark' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
