@@ -166,7 +166,7 @@ def partitions(scene: Scene, stage: Stage, count: int) -> Injection:
     }
     _succeed(shown, scene.submit(f"local[{count}]", ROOT / "curate" / "job.py", (), conf))
     written = len(scene.lake().files("corpus.candidates"))
-    shown.fault += f", {written} tasks wrote candidates"
+    shown.fault += f", {written} task{'' if written == 1 else 's'} wrote candidates"
     shown.fired = written == 1 if count == 1 else written >= count  # Spark packs whole files, and may need one more
     shown.compare(scene, stage.name)
     return shown

@@ -211,7 +211,8 @@ def _sentence(failed: Sequence[dict[str, Any]], folder: Path) -> str:
     first = failed[0]
     column = f" on {first['column']}" if first["column"] else ""
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    docs = f" and {page}" if (page := folder / "data_docs" / "index.html").exists() else ""
     return (
         f"{first['table']}: {first['expectation']}{column} failed, seen {first['observed']}{more}; "
-        f"nothing was published; see {folder}/audit.json and {folder}/data_docs/index.html"
+        f"nothing was published; see {folder / 'audit.json'}{docs}"
     )

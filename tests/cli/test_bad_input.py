@@ -247,8 +247,8 @@ def test_a_refused_audit_names_what_failed_and_moves_nothing(small: Lake) -> Non
     before = state(small)
     ended = call("curate", "--set", 'language.allowed=["xx"]', "--lake", small.uri)
     refused(ended, 1, "corpus.documents: row_floor failed, seen 0 rows", "nothing was published")
-    page = Path(ended.err.partition("all results are in ")[2].strip())
-    assert "row_floor" in page.read_text()
+    verdicts, page = (Path(path) for path in ended.err.partition("; see ")[2].strip().split(" and "))
+    assert "row_floor" in verdicts.read_text() and "corpus.candidates" in page.read_text()
     after = state(small)
     assert after["releases"] == before["releases"] and after["files"] == before["files"]
     assert all(set(refs) == {"main"} for refs in after["refs"].values())
