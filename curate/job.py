@@ -116,7 +116,9 @@ def _decide(run: Run, spark: SparkSession, files: Sequence[str], config: CurateC
     written = {}
     for spec, rows in ((DOCUMENTS, documents), (REJECTS, rejects), (DUPLICATES, removed)):
         folder = run.lake.data_folder(spec.name)
-        ordered = rows.select(*spec.schema.names).repartition(_parts(spark), "doc_id").sortWithinPartitions("doc_id")
+        ordered = (
+            rows.select(*spec.schema.names).repartition(_parts(spark), "doc_id").sortWithinPartitions(*spec.sort_by)
+        )
         entries = write_table(ordered, spec.name, folder)
         run.stage_files(spec.name, entries, Mode.REPLACE)
         written[spec.name] = read_files(spark, spec.name, [entry.path for entry in entries])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outc
         InputError: a path is missing, a folder, unreadable, empty or not what its name says; nothing is published.
     """
     files = expand_paths(paths)
-    run = Run(lake, "ingest", config, {path: source_digest(path) for path in files})
+    run = Run(lake, "ingest", config, dict(zip(files, _digests(files), strict=True)))
     if release := run.released(standing=False):
         return run.unchanged(release)
     faults.point("before-data")
@@ -62,6 +63,15 @@ def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outc
         _discard(written.entries)
         raise InputError(min(note["detail"] for note in notes["error"]))
     return _publish(run, written.entries, sum(note["records"] for note in notes["file"]))
+
+
+def _digests(files: Sequence[str]) -> list[str]:
+    with bar("identify") as shown, ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
+        digests = []
+        for digest in pool.map(source_digest, files):
+            digests.append(digest)
+            shown.update(len(digests), len(files))
+        return digests
 
 
 def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
@@ -165,7 +175,8 @@ def _without_known(
         for path in sorted(touched):
             reader = connection.sql(
                 "select p.* exclude (file_row_number) from read_parquet($path, file_row_number = true) p "
-                "anti join (select * from repeats where filename = $path) r using (file_row_number)",
+                "anti join (select * from repeats where filename = $path) r using (file_row_number) "
+                "order by file_row_number",
                 params={"path": path},
             ).to_arrow_reader(1000)
             with TableWriter(PAGES.name, lake.data_folder(PAGES.name)) as writer:

@@ -154,3 +154,10 @@ def test_ledger_balances_by_unit() -> None:
     ledger.check()
     assert ledger.amounts("documents") == {"in": 3, "out": 2, "rejected c4": 1}
     assert [row["amount"] for row in ledger.rows("r") if row["unit"] == "bytes"] == [10, 12, -2]
+
+
+def test_tables_carry_their_sort_order(lake: Lake) -> None:
+    table = lake.ensure("tokens.documents")
+    by = [table.schema().find_column_name(field.source_id) for field in table.sort_order().fields]
+    assert by == ["shard", "sample", "row", "offset"]
+    assert not lake.ensure("web.rejects").sort_order().fields

@@ -29,6 +29,8 @@ from pyiceberg.io.pyarrow import (
 )
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.schema import Schema
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortField, SortOrder
+from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 from pyiceberg.types import (
     BinaryType,
@@ -73,6 +75,15 @@ def iceberg_schema(spec: TableSpec) -> Schema:
             for position, field in enumerate(spec.schema, start=1)
         )
     )
+
+
+def iceberg_order(spec: TableSpec) -> SortOrder:
+    """The order that writers give rows within a file, as Iceberg knows it."""
+    if not spec.sort_by:
+        return UNSORTED_SORT_ORDER
+    schema = iceberg_schema(spec)
+    by = (SortField(schema.find_field(name).field_id, transform=IdentityTransform()) for name in spec.sort_by)
+    return SortOrder(*by, order_id=1)
 
 
 def file_schema(spec: TableSpec) -> pa.Schema:

@@ -32,7 +32,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from sqlalchemy.exc import SQLAlchemyError
 
-from millpond.datafile import iceberg_schema
+from millpond.datafile import iceberg_order, iceberg_schema
 from millpond.errors import ConflictError, LakeError
 from millpond.schemas import OPS_RELEASES, TABLES
 
@@ -260,6 +260,7 @@ class Lake:
                 name,
                 iceberg_schema(TABLES[name]),
                 location=str(self.root.joinpath(*name.split("."))),
+                sort_order=iceberg_order(TABLES[name]),
                 properties=_PROPERTIES,
             )
         except TableAlreadyExistsError:  # another publisher was first
