@@ -18,7 +18,7 @@ from millpond.train.config import TrainConfig
 from millpond.train.parallel import World
 from millpond.train.records import read_records
 
-DRIVER = "import sys; from pathlib import Path; from millpond.train import job; job._launch(Path(sys.argv[1]), 1)"
+DRIVER = "import sys; from pathlib import Path; from millpond.train import job; job._launch(Path(sys.argv[1]), int(sys.argv[2]))"
 
 
 def wait_for(true: Callable[[], bool]) -> None:
@@ -28,8 +28,9 @@ def wait_for(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
 def test_trainer_ends_with_its_driver_and_the_next_goes_on(
-    settings: Callable[..., TrainConfig], tmp_path: Path
+    settings: Callable[..., TrainConfig], tmp_path: Path, processes: int
 ) -> None:
     config = settings(out=tmp_path / "run", steps=12, checkpoint={"every_steps": 100})
     toml = tmp_path / "launch.json"
@@ -38,9 +39,11 @@ def test_trainer_ends_with_its_driver_and_the_next_goes_on(
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     fault = {"MILLPOND_FAULT": "train-step-6:pause", "MILLPOND_FAULT_LOG": str(fired), "MILLPOND_FAULT_GO": str(go)}
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(toml)], env={**environment, **fault}, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", DRIVER, str(toml), str(processes)],
+        env={**environment, **fault},
+        stderr=subprocess.DEVNULL,
     )
-    wait_for(fired.exists)
+    wait_for(lambda: fired.exists() and len(fired.read_text().split()) == processes)
     driver.kill()
     assert driver.wait() == -signal.SIGKILL
     assert not (config.out / "checkpoints").exists(), "nothing saved yet: the orphan holds six steps in memory"
