@@ -18,7 +18,12 @@ from millpond.train.config import TrainConfig
 from millpond.train.parallel import World
 from millpond.train.records import read_records
 
-DRIVER = "import sys; from pathlib import Path; from millpond.train import job; job._launch(Path(sys.argv[1]), int(sys.argv[2]))"
+DRIVER = """
+import sys
+from pathlib import Path
+from millpond.train import job
+job._launch(Path(sys.argv[1]), int(sys.argv[2]))
+"""
 
 
 def wait_for(true: Callable[[], bool]) -> None:
