@@ -19,9 +19,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from benchmarks.kills import DRIVER, GROUP, IN_TASKS, Injection, Reader, kill_matrix, short_plan, whole_plan
@@ -209,10 +210,17 @@ def inject(folder: Path, data: Path, quick: bool) -> Iterator[Injection]:
             yield from kill_matrix(scene, stage, short_plan())
 
 
-def write(injections: Sequence[Injection], command: str, minutes: float, path: Path, *, finished: bool) -> None:
+def write(
+    injections: Sequence[Injection],
+    facts: Mapping[str, Any],
+    command: str,
+    minutes: float,
+    path: Path,
+    *,
+    finished: bool,
+) -> None:
     """Write the page; one that is not `finished` says so."""
     verdict = "All as it should be:" if all(shown.ok for shown in injections) else "FAILED:"
-    facts = describe(ROOT, PINS, os.cpu_count() or 1)
     parts = [
         _INTRODUCTION.format(
             command=command,
@@ -261,18 +269,19 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE, help="file to write (default: docs/evidence.md)")
     options = parser.parse_args()
     started, injections = time.monotonic(), []
+    facts = describe(ROOT, PINS, os.cpu_count() or 1)  # before the page changes the tree
     command = shlex.join(["python", "-m", "benchmarks.evidence", *sys.argv[1:]])
     try:
         with tempfile.TemporaryDirectory(prefix="millpond evidence ") as folder:
             for shown in inject(Path(folder), gold_folder().parent, options.quick):
                 injections.append(shown)
-                write(injections, command, (time.monotonic() - started) / 60, options.page, finished=False)
+                write(injections, facts, command, (time.monotonic() - started) / 60, options.page, finished=False)
                 verdict = "ok" if shown.ok else f"FAILED {shown}"
                 console.print(f"{shown.section}: {shown.fault}: {verdict}", markup=False, highlight=False)
     except MillpondError as error:
         console.print(f"evidence: {error}", markup=False, highlight=False)
         return error.exit_code
-    write(injections, command, (time.monotonic() - started) / 60, options.page, finished=True)
+    write(injections, facts, command, (time.monotonic() - started) / 60, options.page, finished=True)
     return 0 if all(shown.ok for shown in injections) else 1
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def wait_for(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def has_open(process: int, path: Path) -> bool:
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if descriptor.readlink() == path:
+                return True
+    return False
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_trainer_ends_with_its_driver_and_the_next_goes_on(
     settings: Callable[..., TrainConfig], tmp_path: Path, processes: int
@@ -55,8 +64,7 @@ def test_trainer_ends_with_its_driver_and_the_next_goes_on(
 
     command = [sys.executable, "-m", "millpond.train", "--config", str(toml)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as rerun:
-        fds = Path(f"/proc/{rerun.pid}/fd")
-        wait_for(lambda: any(os.path.realpath(fd) == str(config.out / LOCK) for fd in fds.iterdir()))
+        wait_for(lambda: has_open(rerun.pid, config.out / LOCK))
         go.touch()
         said, _ = rerun.communicate(timeout=120)
     assert rerun.returncode == 0, said
