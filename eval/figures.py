@@ -115,7 +115,7 @@ def languages(connection: duckdb.DuckDBPyConnection) -> Figure | None:
             title=title,
             description=", ".join(f"{name} {_share(count, total)}" for name, count in shown),
         ),
-        f"{total:,} kept documents in {len(rows)} languages, as identified from the text.",
+        f"{total:,} kept documents in {len(rows)} language{'s' * (len(rows) > 1)}, as identified from the text.",
     )
 
 
