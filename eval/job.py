@@ -45,10 +45,10 @@ def evaluate_on_lake(lake: Lake, config: EvalConfig, run_name: str | None = None
     """
     trained = find_run(lake, run_name)
     export, steps = trained.row["export_path"], trained.row["steps"]
-    shards, corpus = _open_split(lake, trained.shards, config.split)
-    tokens = trained.release.tables[TOKEN_DOCUMENTS.name]
-    inputs = {SHARDS.name: trained.shards, DOCUMENTS.name: corpus, TOKEN_DOCUMENTS.name: tokens, "run": trained.name}
-    run = Run(lake, "eval", config, inputs)
+    tables = trained.tables(lake)
+    read = {table.name: tables[table.name] for table in (SHARDS, DOCUMENTS, TOKEN_DOCUMENTS)}
+    shards = _open_split(lake, read[SHARDS.name], config.split)
+    run = Run(lake, "eval", config, {**read, "run": trained.name})
     if release := run.released(standing=False):
         return run.unchanged(release)
     faults.point("before-data")
@@ -59,7 +59,7 @@ def evaluate_on_lake(lake: Lake, config: EvalConfig, run_name: str | None = None
         shown.update(2, 4)
         scores = [(0, before.metrics(), before.tokens), (steps, after.metrics(), after.tokens)]
         if config.trigram:
-            trigram = ByteTrigram(_texts(lake, inputs, "train")).score(_texts(lake, inputs, config.split))
+            trigram = ByteTrigram(_texts(lake, read, "train")).score(_texts(lake, read, config.split))
             scores.append((steps, {TRIGRAM_METRIC: trigram.bits_per_byte}, trigram.texts))
         shown.update(3, 4)
         samples = _samples(trained, config)
@@ -72,7 +72,7 @@ def evaluate_on_lake(lake: Lake, config: EvalConfig, run_name: str | None = None
             "metric": metric,
             "value": value,
             "samples": samples_behind,
-            "corpus_snapshot": corpus,
+            "corpus_snapshot": read[DOCUMENTS.name],
         }
         for step, metrics, samples_behind in scores
         for metric, value in metrics.items()
@@ -101,15 +101,14 @@ def _stage(run: Run, base: Release | None, table: TableSpec, rows: list[dict[str
         run.stage_rows(table.name, rows, Mode.APPEND)
 
 
-def _open_split(lake: Lake, snapshot: int, split: str) -> tuple[ShardSet, int]:
-    """The shards of a split, and the snapshot of corpus.documents they were made from."""
-    rows = lake.read(SHARDS.name, ["path", "split", "corpus_snapshot"], snapshot).to_pylist()
+def _open_split(lake: Lake, snapshot: int, split: str) -> ShardSet:
+    rows = lake.read(SHARDS.name, ["path", "split"], snapshot).to_pylist()
     tars = sorted(Path(row["path"]) for row in rows if row["split"] == split)
     if not tars:
         raise LakeError(
             f"the {split} split has no shards: choose another split, or tokenize with larger fractions for it"
         )
-    return ShardSet(index_path(tar.parent, tar.name) for tar in tars), max(row["corpus_snapshot"] for row in rows)
+    return ShardSet(index_path(tar.parent, tar.name) for tar in tars)
 
 
 def _untrained(export: str, shards: ShardSet, config: EvalConfig) -> Perplexity:
@@ -118,7 +117,7 @@ def _untrained(export: str, shards: ShardSet, config: EvalConfig) -> Perplexity:
         return evaluate(folder, shards, max_rows=config.max_rows, batch_rows=config.batch_rows)
 
 
-def _texts(lake: Lake, snapshots: Mapping[str, Any], split: str) -> Iterator[str]:
+def _texts(lake: Lake, snapshots: Mapping[str, int], split: str) -> Iterator[str]:
     """Texts of the documents of a split, in a fixed order."""
     with duckdb.connect() as connection:
         query = (

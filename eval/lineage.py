@@ -1,9 +1,9 @@
 """From a training step back to the pages behind it.
 
 Input: a lake. Output: one `TokenSource` per piece of a document that the step saw, in the order of the tokens. The
-shards, documents and pages are those of the release that published the run, so the answer is the same after the
-corpus was made anew. A row whose document or page is missing still comes back, with nulls where the chain ends: the
-answer never silently lacks tokens.
+shards and documents are those the run was trained on, so the answer is the same after the corpus was made anew. A row
+whose document or page is missing still comes back, with nulls where the chain ends: the answer never silently lacks
+tokens.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def trace_step(lake: Lake, step: int, run: str | None = None) -> list[TokenSourc
         InputError: the run has no such step.
     """
     trained = find_run(lake, run)
-    with connect(lake, trained.release.tables) as connection:
+    with connect(lake, trained.tables(lake)) as connection:
         answer = run_sql(connection, TRACE_STEP.sql, {"run": trained.name, "step": step})
     if not answer.rows:
         raise InputError(f"run {trained.name} has no step {step}: its steps go from 1 to {trained.row['steps']}")

@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,11 @@ def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
     Raises:
         InputError: the address or robots.txt does not allow a crawl.
     """
-    run = Run(lake, "ingest", config, {"site": url, "crawl": config.crawl})
-    if config.crawl is not None and (release := run.released(standing=False)):
-        return run.unchanged(release)  # a crawl with a name is done once; one without is a visit of its own
+    # A crawl with a name is done once; one without is a visit of its own.
+    visit = config.crawl or datetime.now(UTC).isoformat()
+    run = Run(lake, "ingest", config, {"site": url, "crawl": visit})
+    if release := run.released(standing=False):
+        return run.unchanged(release)
     faults.point("before-data")
     records = 0
     with ExitStack() as stack:

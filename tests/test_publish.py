@@ -152,3 +152,14 @@ def test_digest_decides_what_is_done_again(lake: Lake) -> None:
     assert publish_one(lake, "a", 1, Mode.APPEND)
     replaced = Run(lake, "ingest", Settings(name="a", number=0), {"name": "a", "number": 0})
     assert replaced.released(standing=False) and not replaced.released(standing=True)
+
+
+def test_a_refusal_on_a_new_lake_says_nothing_besides(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(batch: Batch) -> list[dict[str, object]]:
+        raise AuditError("no")
+
+    run = Run(lake, "ingest", Settings(name="bad", number=0), {})
+    run.stage_rows("web.rejects", [{"reason": "damaged", "records": 1}], Mode.APPEND)
+    with pytest.raises(AuditError):
+        run.publish(refuse)
+    assert not caplog.records and set(lake.table("web.rejects").refs()) == {"main"}

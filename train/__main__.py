@@ -19,10 +19,10 @@ from pathlib import Path
 from transformers.utils.logging import disable_progress_bar
 
 from millpond.config import load
-from millpond.errors import ConfigError, MillpondError, ShardError
-from millpond.shard import ShardSet
+from millpond.errors import ConfigError, MillpondError
 from millpond.train.alone import sole_trainer, stop_at_end_of_input
 from millpond.train.config import TrainConfig
+from millpond.train.data import open_shards
 from millpond.train.loop import train
 from millpond.train.parallel import open_world
 
@@ -71,21 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("millpond.train").error("error: %s: %s", type(error).__name__, error)
         return error.exit_code
     return 0
-
-
-def open_shards(where: Path | tuple[Path, ...], split: str) -> ShardSet:
-    """The shards of a folder, or of the index files named, which must be of `split`.
-
-    Raises:
-        ShardError: there are none, one is not usable, or they are of another split.
-    """
-    paths = where if isinstance(where, tuple) else (where,)
-    if len(paths) == 1 and paths[0].is_dir():
-        return ShardSet.of_folder(paths[0], split)
-    shards = ShardSet(paths)
-    if shards.split != split:
-        raise ShardError(f"{paths[0]}: is of the {shards.split} split, not {split}")
-    return shards
 
 
 if __name__ == "__main__":

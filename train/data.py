@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -140,3 +141,18 @@ class Loader:
             Batch(step + n, self._position, tokens[s], valid[s], shard[s], sample[s], row_of_sample[s])
             for n, s in enumerate(shares)
         ]
+
+
+def open_shards(where: Path | tuple[Path, ...], split: str) -> ShardSet:
+    """The shards of a folder, or of the index files named, which must be of `split`.
+
+    Raises:
+        ShardError: there are none, one is not usable, or they are of another split.
+    """
+    paths = where if isinstance(where, tuple) else (where,)
+    if len(paths) == 1 and paths[0].is_dir():
+        return ShardSet.of_folder(paths[0], split)
+    shards = ShardSet(paths)
+    if shards.split != split:
+        raise ShardError(f"{paths[0]}: is of the {shards.split} split, not {split}")
+    return shards

@@ -29,8 +29,9 @@ from millpond.progress import bar, console, is_silent
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.schemas import EVAL_RESULTS, IN_TRAINING_TASK, SHARDS, TRAIN_BATCHES, TRAIN_RUNS, TRAIN_STEPS
-from millpond.shard import ShardSet, index_path
+from millpond.shard import index_path
 from millpond.train.config import TrainConfig
+from millpond.train.data import open_shards
 from millpond.train.records import read_records
 from millpond.train.result import RESULT, TrainResult, read_result, require_same
 from millpond.trained import trained_runs
@@ -57,7 +58,8 @@ def train_on_lake(lake: Lake, settings: Mapping[str, Any], processes: int = 1) -
     faults.point("before-data")
     finished = read_result(config.out)
     if finished is not None:
-        require_same(finished.identity, config.identity() | {"shards": _fingerprint(config)}, config.out / RESULT)
+        shards = open_shards(config.data.shards, "train").fingerprint
+        require_same(finished.identity, config.identity() | {"shards": shards}, config.out / RESULT)
     if published := trained_runs(lake).get(config.run):
         if finished is None:
             raise MillpondError(
@@ -80,11 +82,6 @@ def _train(config: TrainConfig, processes: int) -> TrainResult:
     if (result := read_result(config.out)) is None:
         raise MillpondError(f"{config.out}: training ended without a result")
     return result
-
-
-def _fingerprint(config: TrainConfig) -> str:
-    shards = config.data.shards
-    return (ShardSet(shards) if isinstance(shards, tuple) else ShardSet.of_folder(shards, "train")).fingerprint
 
 
 def resolve(lake: Lake, settings: Mapping[str, Any], snapshot: int) -> TrainConfig:

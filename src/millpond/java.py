@@ -70,9 +70,9 @@ def _from_debian(own: Path) -> None:
     if apt is None or os.geteuid() != 0:
         return
     sys.stderr.write(f"no Java {MINIMUM} found: installing {PACKAGE}\n")
-    quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
-    subprocess.run([apt, "update", "-qq"], check=False, **quiet)  # type: ignore[call-overload]
-    subprocess.run([apt, "install", "-y", "-qq", PACKAGE], check=False, **quiet)  # type: ignore[call-overload]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for step in (("update", "-qq"), ("install", "-y", "-qq", PACKAGE)):
+        subprocess.run([apt, *step], check=False, stdout=subprocess.DEVNULL, env=environment)
 
 
 def _from_pypi(own: Path) -> None:

@@ -41,6 +41,7 @@ DEFAULT_URI = "lake"
 #: Publishers that keep losing a race against others give up after this many attempts.
 ATTEMPTS = 50
 
+#: What Spark and DuckDB take for a pattern, a partition or an escape in a path.
 _PATTERNS = frozenset("*?[]{}=%")
 
 _PROPERTIES = {
@@ -292,6 +293,7 @@ def lost_race(error: Exception) -> bool:
 
 
 def _readable(root: Path) -> Path:
+    """`root`, refused where the engines would not read the files below it by their names."""
     if bad := _PATTERNS & set(str(root)):
         raise LakeError(
             f"{root}: Spark and DuckDB read such a path as a pattern or partition: choose one without {min(bad)}"

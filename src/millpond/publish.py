@@ -111,6 +111,7 @@ class Run:
         )
         self.ledger = Ledger(stage)
         self._staged: dict[str, Staged] = {}
+        self._branched: set[str] = set()
         newest = lake.release()
         self._began_at = newest.number if newest else 0
 
@@ -168,7 +169,6 @@ class Run:
                 rebase(self, base)
             self.ledger.check()
             staged = [*self._staged.values(), *self._ops_files()]
-            tables = [*(item.table for item in staged), OPS_AUDITS.name]
             try:
                 branches = {item.table: self._branch(item, base) for item in staged}
                 faults.point("after-branch")
@@ -185,7 +185,7 @@ class Run:
             except ConflictError as error:
                 log.info("%s: attempt %d lost a race (%s); rebasing", self.run_id, attempt + 1, error)
             finally:
-                self._drop_branches(tables)
+                self._drop_branches()
         raise ConflictError(f"{self.run_id}: lost {ATTEMPTS} races against other publishers; run it again")
 
     # Parts of publish
@@ -242,6 +242,7 @@ class Run:
                     for path in sorted(wanted.keys() - held.keys()):
                         change.append_data_file(wanted[path])
 
+        self._branched.add(staged.table)
         self._manage(staged.table, lambda refs: refs.create_branch(parent, self._branch_name))
         return self.lake.commit(staged.table, fill).refs()[self._branch_name].snapshot_id
 
@@ -303,9 +304,9 @@ class Run:
             raise ConflictError(f"another run released first: {error}") from error
         return release
 
-    def _drop_branches(self, tables: Sequence[str]) -> None:
+    def _drop_branches(self) -> None:
         """Remove this run's branches. One that stays does no harm, so failing here is no failure to publish."""
-        for name in tables:
+        for name in sorted(self._branched):
             try:
                 if self._branch_name in self.lake.table(name).refs():
                     self._manage(name, lambda refs: refs.remove_branch(self._branch_name))

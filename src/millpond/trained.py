@@ -8,16 +8,16 @@ from typing import Any
 
 from millpond.errors import LakeError
 from millpond.lake import Lake, Release
-from millpond.schemas import OPS_RUNS, SHARDS, TRAIN_RUNS
+from millpond.schemas import DOCUMENTS, OPS_RUNS, SHARDS, TRAIN_RUNS
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A row of `train.runs` and the lake as it was when that row was published."""
+    """A published row of `train.runs`, and where what belongs to it stands."""
 
     row: dict[str, Any]
     release: Release
-    """Its tables hold the run's own shards and documents, whatever was made since."""
+    """Which published it."""
     shards: int
     """Snapshot of tokens.shards that was trained on."""
 
@@ -25,6 +25,16 @@ class TrainedRun:
     def name(self) -> str:
         """The run's name."""
         return str(self.row["run"])
+
+    def tables(self, lake: Lake) -> dict[str, int]:
+        """Snapshots by table: of its release, but for the shards it trained on and the documents in them.
+
+        Another tokenization, or another corpus, may have been published while it trained, or since.
+        """
+        made = next(release for release in lake.releases() if release.tables.get(SHARDS.name) == self.shards)
+        tokens = {table: snapshot for table, snapshot in made.tables.items() if table.startswith("tokens.")}
+        corpus = lake.read(SHARDS.name, ["corpus_snapshot"], self.shards)["corpus_snapshot"][0].as_py()
+        return {**self.release.tables, **tokens, DOCUMENTS.name: corpus}
 
 
 def trained_runs(lake: Lake) -> dict[str, TrainedRun]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -60,7 +64,7 @@ def test_a_step_is_traced_to_the_pages_it_saw_whatever_was_made_since(
     newest = {row["shard"] for row in ask(lake, "select shard from tokens.shards")}
     assert shards and not shards & newest, "the names of two tokenizations must not meet"
     second = trace(lake, 2, SECOND)
-    assert len({piece["url"] for piece in second}) and second != before
+    assert all(piece["url"] for piece in second) and second != before
 
 
 def test_no_such_step_or_run(story: tuple[Lake, Path, list[dict[str, Any]]]) -> None:
@@ -97,3 +101,22 @@ def test_a_file_evaluates_and_reports_the_run_it_trains(story: tuple[Lake, Path,
     )
     assert json.loads(newest[0]["inputs"])["run"] == FIRST
     assert "Run first:" in (lake.root / "report.html").read_text()
+
+
+def test_a_tokenization_published_while_a_run_trains_is_not_taken_for_its_own(
+    story: tuple[Lake, Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    lake, config, _ = story
+    fired, go = tmp_path / "fired", tmp_path / "go"
+    fault = {"MILLPOND_FAULT": "before-data:pause", "MILLPOND_FAULT_LOG": str(fired), "MILLPOND_FAULT_GO": str(go)}
+    command = [sys.executable, "-m", "millpond", "train", "--lake", lake.uri, "--config", str(config)]
+    with subprocess.Popen([*command, "--set", "run=third"], env={**os.environ, **fault}, text=True) as training:
+        while not fired.exists():
+            assert training.poll() is None
+            time.sleep(0.05)
+        between = call("tokenize", "--lake", lake.uri, "--config", config, "--set", "vocab_size=450")
+        go.touch()
+    assert between.code == training.returncode == 0
+    pieces = trace(lake, 1, "third")
+    assert pieces and all(piece["url"] for piece in pieces)
+    assert not answer(call("eval", "--lake", lake.uri, "--config", config, "--output", "json"))["unchanged"]

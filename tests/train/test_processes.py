@@ -31,8 +31,9 @@ import json, os, sys
 from pathlib import Path
 from torch.distributed.tensor import DTensor
 from millpond.config import load
-from millpond.train import __main__ as command, loop
+from millpond.train import loop
 from millpond.train.config import TrainConfig
+from millpond.train.data import open_shards
 from millpond.train.parallel import open_world
 
 build = loop.state_tensors
@@ -49,7 +50,7 @@ with open_world("cpu", 60) as world:
     for toml, fault in zip(sys.argv[1::2], sys.argv[2::2]):
         os.environ["MILLPOND_FAULT"] = fault
         config = load(TrainConfig, toml, "train")
-        shards = [command.open_shards(config.data.shards, split) for split in ("train", "validation")]
+        shards = [open_shards(config.data.shards, split) for split in ("train", "validation")]
         loop.train(config, world, *shards)
 """
 
