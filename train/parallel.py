@@ -93,6 +93,9 @@ def open_world(device: Literal["auto", "cpu", "cuda"], timeout_seconds: int) -> 
     )
     try:
         yield World(rank, size, where, init_device_mesh(where.type, (size,)))
+        # Gloo's threads may still hold a tensor of the last exchange, and letting go of it while Python shuts down
+        # aborts the process (pytorch/pytorch#179291); a barrier holds none, and comes after all others.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 
