@@ -31,6 +31,7 @@ _MOST = {"meta": 500, "script": 30, "h1": 10, "time": 20, "title": 5, "marked": 
 _ELEMENTS = 5000
 _SCRIPT = 4 << 20
 _DEPTH, _ITEMS, _NAMES = 100, 500, 20
+_LEVELS, _SIBLINGS, _BESIDE = 6, 8, 30
 
 _SELECTOR = (
     'meta, title, h1, time, script[type^="application/ld+json" i], [itemprop~="author" i], [rel~="author" i], '
@@ -96,7 +97,7 @@ def read_metadata(tree: LexborHTMLParser, url: str | None, latest: date | None =
     found = _gather(tree)
     items, types = _linked_data(found.scripts)
     work = _work(items)
-    site = found.first("og:site_name") or _name_of(items, "WebSite") or found.first("application-name")
+    site = found.first(_SITES[0]) or _name_of(items, "WebSite") or found.first(_SITES[1])
     names = _site(site, url)
     title, heading = _title(found, work, names)
     beside = cache(partial(_beside, heading))
@@ -106,8 +107,7 @@ def read_metadata(tree: LexborHTMLParser, url: str | None, latest: date | None =
         site=site,
         author=_author(found, work, items, names, beside),
         published_at=_published(found, work, url, latest, beside),
-        description=found.first("description", "og:description", "twitter:description")
-        or _line(work.get("description")),
+        description=found.first(*_DESCRIPTIONS) or _line(work.get("description")),
         language=_language(tree, found),
         og_type=(found.first("og:type") or "").casefold() or None,
         ld_types=types,
@@ -147,15 +147,40 @@ def _gather(tree: LexborHTMLParser) -> _Found:
     return found
 
 
+_NAMING = ("property", "name", "itemprop", "http-equiv")
+_AUTHORS = ("author", "parsely-author", "sailthru.author", "citation_author", "dc.creator", "article:author")
+_DATES = (
+    "article:published_time",
+    "datepublished",
+    "og:published_time",
+    "citation_publication_date",
+    "parsely-pub-date",
+    "sailthru.date",
+    "dc.date.issued",
+    "dcterms.created",
+    "dc.date.created",
+    "dc.date",
+    "pubdate",
+    "publishdate",
+    "publish_date",
+    "publish-date",
+    "date",
+)
+_SITES = ("og:site_name", "application-name")
+_TITLES = ("og:title", "twitter:title", "citation_title", "dc.title", "title")
+_DESCRIPTIONS = ("description", "og:description", "twitter:description")
+_LANGUAGES = ("content-language", "og:locale")
+_OTHERS = ("og:type", "twitter:label1", "twitter:data1")
+_PROPERTIES = frozenset((*_AUTHORS, *_DATES, *_SITES, *_TITLES, *_DESCRIPTIONS, *_LANGUAGES, *_OTHERS))
+
+
 def _read_meta(found: _Found, attributes: Mapping[str, str | None]) -> None:
-    value = _line(attributes.get("content"))
-    if not value:
-        return
-    for attribute in ("property", "name", "itemprop", "http-equiv"):
-        for name in (attributes.get(attribute) or "")[:_LINE].casefold().split():
-            values = found.meta.setdefault(name, [])
-            if len(values) < _NAMES:
-                values.append(value)
+    for attribute in _NAMING:
+        if names := attributes.get(attribute):
+            for name in _PROPERTIES.intersection(names[:_LINE].casefold().split()):
+                values = found.meta.setdefault(name, [])
+                if len(values) < _NAMES and (value := _line(attributes.get("content"))):
+                    values.append(value)
 
 
 def _read_class(found: _Found, node: LexborNode, classes: str) -> None:
@@ -323,11 +348,9 @@ _NOT_A_NAME = re.compile(r"://|www\.|\.(?:com|org|net)\b|\S@\S|[{}<>=?!©]|^[\d\
 _LIKE_A_NAME = re.compile(r"^(?=.*\w\W+\w)(?:[A-Z][\w.'’-]*|(?:de|da|van|von|der|del|di|la|le|bin|al)|\s)+$")
 _DATE_LIKE = re.compile(r"\d{4}|\d:\d\d|^\w+ \d{1,2}$")
 _NOBODY = frozenset(
-    "admin administrator webmaster root user guest anonymous unknown author authors editor staff none null default"
-    .split()
+    "admin administrator webmaster root user guest anonymous unknown author authors editor staff none null default".split()
 )
 _WRITTEN_BY = re.compile(r"\bby\b|author|\bvon\b|\bpar\b|\bpor\b|\bda\b|\bdoor\b|autor", re.IGNORECASE)
-_AUTHOR_PROPERTIES = ("parsely-author", "sailthru.author", "citation_author", "dc.creator", "article:author")
 
 
 def _author(
@@ -338,13 +361,14 @@ def _author(
     label = found.first("twitter:label1")
     declared: list[Iterable[str]] = [
         _people(work.get("author"), by_id),
-        *(found.meta.get(name, ()) for name in ("author", *_AUTHOR_PROPERTIES)),
+        *(found.meta.get(name, ()) for name in _AUTHORS),
         found.meta.get("twitter:data1", ())[:1] if label and _WRITTEN_BY.search(label) else (),
         _people(work.get("creator"), by_id),
     ]
-    for source in declared:
+    person = _is_person(work.get("author"), by_id)
+    for place, source in enumerate(declared):
         names = {_key(name): name for text in islice(source, _NAMES) for name in _names(text)}
-        if kept := [name for key, name in names.items() if key not in site.names]:
+        if kept := [name for key, name in names.items() if key not in site.names or (person and not place)]:
             return "; ".join(kept[:_NAMES])[:_LINE]
     if any("Product" in kind for kind in _types(work)):  # what else names authors there are reviews
         return None
@@ -354,6 +378,14 @@ def _author(
         if kept := [name for key, name in names.items() if key not in site.names]:
             return kept[0][:_LINE]
     return None
+
+
+def _is_person(value: Any, by_id: Mapping[str, _Item]) -> bool:
+    if isinstance(value, list):
+        value = value[0] if len(value) == 1 else None
+    if isinstance(value, dict) and "@type" not in value:
+        value = by_id.get(str(value.get("@id")), {})
+    return isinstance(value, dict) and "Person" in _types(value)
 
 
 def _people(value: Any, by_id: Mapping[str, _Item]) -> Iterator[str]:
@@ -389,7 +421,7 @@ def _names(text: str) -> Iterator[str]:
     for part in _BETWEEN.split(text):
         commas = [piece.strip() for piece in part.split(",")]
         for piece in commas if all(" " in piece for piece in commas) else [part]:
-            name = _BY.sub("", piece.strip(" ,:-")).strip(" ,:-")
+            name = _BY.sub("", piece.strip(" ,:-()")).strip(" ,:-()")
             if 1 < len(name) <= 80 and len(name.split()) <= 6 and not _NOT_A_NAME.search(name):
                 if name.casefold() not in _NOBODY:
                     yield name
@@ -399,11 +431,12 @@ def _names(text: str) -> Iterator[str]:
 
 _YMD = re.compile(r"(?<!\d)(\d{4})(?:-(\d{1,2})-(\d{1,2})|/(\d{1,2})/(\d{1,2})|(\d\d)(\d\d))(?!\d)")
 _DMY = re.compile(r"(?<!\d)(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})(?!\d)")
+_UNSURE = re.compile(r"(?<![\d/-])(\d{1,2})([/-])(\d{1,2})\2(\d{4})(?![\d/-])")
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _MONTH = rf"({'|'.join(_MONTHS)})[a-z]{{0,6}}\.?"
 _MDY_WORDS = re.compile(rf"\b{_MONTH}\s(\d{{1,2}})(?:st|nd|rd|th)?,?\s(\d{{4}})\b", re.IGNORECASE)
 _DMY_WORDS = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\s{_MONTH},?\s(\d{{4}})\b", re.IGNORECASE)
-_IN_URL = re.compile(r"/(\d{4})/(\d{1,2})/(\d{1,2})(?=/|$)|[/-](\d{4})-(\d\d)-(\d\d)(?=[/.-]|$)")
+_IN_URL = re.compile(r"/(\d{4})/(\d{1,2})/(\d{1,2})(?=/|$)|[/-](\d{4})-(\d\d)-(\d\d)(?!\d)")
 _FIRST_YEAR = 1990
 
 
@@ -411,44 +444,31 @@ def _published(
     found: _Found, work: _Item, url: str | None, latest: date | None, beside: Callable[[], Sequence[str]]
 ) -> date | None:
     """The first date of publication in order of how surely a source means it."""
+    in_url = _in_url(url, latest)
     values = chain(
         (_string(work.get("datePublished")),),
-        (
-            found.first(name)
-            for name in (
-                "article:published_time",
-                "datepublished",
-                "og:published_time",
-                "citation_publication_date",
-                "parsely-pub-date",
-                "sailthru.date",
-                "dc.date.issued",
-                "dcterms.created",
-                "dc.date.created",
-                "dc.date",
-                "pubdate",
-                "publishdate",
-                "publish_date",
-                "publish-date",
-                "date",
-            )
-        ),
+        (found.first(name) for name in _DATES),
         map(_time, found.published),
     )
     for value in values:
         if value and (day := _day(value, latest)):
-            return day
-    if match := _IN_URL.search((url or "")[:2000]):
-        year, month, day_ = (int(part) for part in match.groups() if part)
-        if day := _valid(year, month, day_, latest):
-            return day
+            return in_url if in_url and abs((in_url - day).days) == 1 else day  # the publisher's own time zone
+    if in_url:
+        return in_url
     shown = chain(map(_time, found.times), (_string(work.get(name)) for name in ("dateCreated", "uploadDate")))
-    marked = chain.from_iterable(map(_texts, found.dates))
-    for value in chain(shown, marked):
+    near = (piece for piece in beside() if len(piece) <= 80)
+    marked = chain.from_iterable(map(_texts, chain(found.dates, found.bylines)))
+    for value in chain(near, shown, marked):
         if value and (day := _day(value, latest)):
             return day
-    days = (_day(piece, latest) for piece in beside() if len(piece) <= 80)
-    return next(filter(None, days), None)
+    return None
+
+
+def _in_url(url: str | None, latest: date | None) -> date | None:
+    if match := _IN_URL.search((url or "")[: 2 * _LINE]):
+        year, month, day = (int(part) for part in match.groups() if part)
+        return _valid(year, month, day, latest)
+    return None
 
 
 def _time(node: LexborNode) -> str:
@@ -467,6 +487,11 @@ def _day(text: str, latest: date | None) -> date | None:
         month, day, year = _MONTHS.index(match[1].casefold()) + 1, int(match[2]), int(match[3])
     elif match := _DMY_WORDS.search(text):
         day, month, year = int(match[1]), _MONTHS.index(match[2].casefold()) + 1, int(match[3])
+    elif match := _UNSURE.search(text):
+        first, second, year = int(match[1]), int(match[3]), int(match[4])
+        if first <= 12 and second <= 12 and first != second:
+            return None
+        month, day = min(first, second), max(first, second)
     else:
         return None
     return _valid(year, month, day, latest)
@@ -488,7 +513,7 @@ _PRIMARY = re.compile(r"\s*([A-Za-z]{2,3})(?![A-Za-z0-9])")
 def _language(tree: LexborHTMLParser, found: _Found) -> str | None:
     root = tree.root
     attributes = root.attributes if root is not None else {}
-    declared = (attributes.get("lang"), attributes.get("xml:lang"), found.first("content-language", "og:locale"))
+    declared = (attributes.get("lang"), attributes.get("xml:lang"), found.first(*_LANGUAGES))
     return next((match[1].lower() for value in declared if value and (match := _PRIMARY.match(value))), None)
 
 
@@ -504,7 +529,7 @@ _SILENT = frozenset(("script", "style", "title", "noscript"))
 
 def _texts(node: LexborNode) -> Iterator[str]:
     """The first texts in an element; few, since elements inside each other would be read again and again."""
-    for child in islice(node.traverse(include_text=True), 60):
+    for child in islice(node.traverse(include_text=True), 40):
         if not child.is_text_node:
             if child.tag in ("br", "div", "p"):
                 yield " "
@@ -519,15 +544,17 @@ def _text(node: LexborNode) -> str | None:
 def _beside(heading: LexborNode | None) -> list[str]:
     """Texts around a heading, the nearest elements first."""
     pieces: list[str] = []
-    for _ in range(4):
+    for _ in range(_LEVELS):
         if heading is None or heading.tag in ("body", "html"):
             break
         for way in ("next", "prev"):
             node = getattr(heading, way)
-            for _ in range(8):
+            for _ in range(_SIBLINGS):
                 if node is None:
                     break
                 pieces.extend(line for text in _texts(node) if (line := _line(text)))
+                if len(pieces) >= _BESIDE:
+                    return pieces[:_BESIDE]
                 node = getattr(node, way)
         heading = heading.parent
     return pieces
@@ -541,6 +568,8 @@ def _line(value: Any) -> str | None:
     """One line without controls, entities and lone surrogates; None for what is no text."""
     if not isinstance(value, str):
         return None
+    if value.isprintable() and "&" not in value and "  " not in value:  # most are; printable has no other white space
+        return value[:_LINE].strip() or None
     text = _unescaped(value[: 2 * _LINE])
     return " ".join(text.translate(_CONTROLS).split())[:_LINE].strip() or None
 
