@@ -25,13 +25,15 @@ from urllib.parse import urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+#: Characters of a line and of a body; elements of each kind; characters, depth and items of JSON-LD; names of one
+#: source; how far from the heading texts are looked for, and how many.
 _LINE = 1000
 _BODY = 1 << 20
-_MOST = {"meta": 500, "script": 30, "h1": 10, "time": 20, "title": 5, "marked": 60}
+_MOST = {"meta": 500, "script": 30, "h1": 10, "time": 20, "title": 20, "marked": 60}
 _ELEMENTS = 5000
 _SCRIPT = 4 << 20
 _DEPTH, _ITEMS, _NAMES = 100, 500, 20
-_LEVELS, _SIBLINGS, _BESIDE = 6, 8, 30
+_LEVELS, _SIBLINGS, _BESIDE = 6, 4, 30
 
 _SELECTOR = (
     'meta, title, h1, time, script[type^="application/ld+json" i], [itemprop~="author" i], [rel~="author" i], '
@@ -40,8 +42,8 @@ _SELECTOR = (
 
 #: Kinds of works by how surely the page is about one of them; what is not here is never the page's work.
 _WORKS = (
-    re.compile(r"Article$|Posting$|^Report$|^Question$|^Recipe$|^Review$|^HowTo$|^Book$|^Podcast|^Course$|^Video"),
-    re.compile(r"^Product|^Event$|^SoftwareApplication$|^Dataset$|^JobPosting$|^CreativeWork$|^Movie$"),
+    re.compile(r"Article$|Posting$|^Report$|^Question$|^Recipe$|^Review$|^HowTo$|^Book$|^Podcast|^Course$"),
+    re.compile(r"^Product|^Event$|^SoftwareApplication$|^Dataset$|^JobPosting$|^CreativeWork$|^Movie$|^Video"),
     re.compile(r"Page$"),
 )
 
@@ -131,7 +133,8 @@ def _gather(tree: LexborHTMLParser) -> _Found:
         elif kind == "script":
             found.scripts.append(node)
         elif kind == "title":
-            found.titles.append(node)
+            if node.parent is not None and node.parent.tag in ("head", "body"):  # not one in an SVG
+                found.titles.append(node)
         elif kind == "h1":
             found.headings.append(node)
         else:
@@ -148,7 +151,16 @@ def _gather(tree: LexborHTMLParser) -> _Found:
 
 
 _NAMING = ("property", "name", "itemprop", "http-equiv")
-_AUTHORS = ("author", "parsely-author", "sailthru.author", "citation_author", "dc.creator", "article:author")
+_AUTHORS = (
+    "author",
+    "parsely-author",
+    "sailthru.author",
+    "citation_author",
+    "dc.creator",
+    "dc:creator",
+    "dcterms.creator",
+    "article:author",
+)
 _DATES = (
     "article:published_time",
     "datepublished",
@@ -167,7 +179,7 @@ _DATES = (
     "date",
 )
 _SITES = ("og:site_name", "application-name")
-_TITLES = ("og:title", "twitter:title", "citation_title", "dc.title", "title")
+_TITLES = ("og:title", "twitter:title", "citation_title", "dc.title", "dc:title", "dcterms.title", "title")
 _DESCRIPTIONS = ("description", "og:description", "twitter:description")
 _LANGUAGES = ("content-language", "og:locale")
 _OTHERS = ("og:type", "twitter:label1", "twitter:data1")
@@ -197,6 +209,7 @@ def _read_class(found: _Found, node: LexborNode, classes: str) -> None:
 # JSON-LD
 
 _COMMA_TOO_MANY = re.compile(r",(\s*[}\]])")
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 _WRAPPING = re.compile(r"\s*(?:<!--|//\s*<!\[CDATA\[|/\*\s*<!\[CDATA\[\s*\*/|<!\[CDATA\[)?\s*")
 _PREFIX = re.compile(r"^(?:https?://(?:www\.)?schema\.org/|schema:)")
@@ -217,7 +230,8 @@ def _linked_data(scripts: Iterable[LexborNode]) -> tuple[list[_Item], frozenset[
                 todo.extend(reversed(value[:_ITEMS]))
             elif isinstance(value, dict):
                 items.append(value)
-                todo.extend(value[part] for part in reversed(_PARTS) if isinstance(value.get(part), list | dict))
+                if "FAQPage" not in _types(value):  # its main entities are parts
+                    todo.extend(value[part] for part in reversed(_PARTS) if isinstance(value.get(part), list | dict))
     return items, frozenset(chain.from_iterable(map(_types, items)))
 
 
@@ -227,8 +241,7 @@ def _parse(text: str) -> Any:
         return None
     start = _WRAPPING.match(text)
     text = text[start.end() :] if start else text
-    levels = accumulate(1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(text))
-    if max(levels, default=0) > _DEPTH:  # the parser's own limit would depend on the caller's depth
+    if _depth(text) > _DEPTH:  # the parser's own limit would depend on the caller's depth
         return None
     decoder = json.JSONDecoder(strict=False)
     for repaired in (False, True):
@@ -237,6 +250,14 @@ def _parse(text: str) -> Any:
         except ValueError:  # many pages' JSON is none; then they do not say
             continue
     return None
+
+
+def _depth(text: str) -> int:
+    """How deep a JSON text nests, exactly where it may be too deep."""
+    if (brackets := text.count("[") + text.count("{")) <= _DEPTH:
+        return brackets
+    levels = accumulate(1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(_STRING.sub("", text)))
+    return max(levels, default=0)
 
 
 def _types(item: _Item) -> list[str]:
@@ -265,7 +286,7 @@ _ANCHOR = "¶§#"
 
 
 def _title(found: _Found, work: _Item, site: _Site) -> tuple[str | None, LexborNode | None]:
-    """A heading that the metadata repeat, else an only heading, else what the metadata say; and that heading."""
+    """A heading that the metadata repeat, else an only one that is like them, else what they say; and that heading."""
     claims = [_line(work.get("headline")), found.first("og:title"), found.first("twitter:title")]
     claims += [_text(node) for node in found.titles[:1]]
     said = [text for text in claims if text]
@@ -275,12 +296,17 @@ def _title(found: _Found, work: _Item, site: _Site) -> tuple[str | None, LexborN
     for text, node in named:
         if any(_key(text) in claim for claim in known):
             return site.without(text), node
-    if len(whole) == 1 and named:
+    if len(whole) == 1 and named and (not said or _share_a_word(named[0][0], said)):
         return site.without(named[0][0]), named[0][1]
-    said += filter(None, (_line(work.get("name")), found.first("citation_title", "dc.title", "title")))
+    said += filter(None, (_line(work.get("name")), found.first(*_TITLES[2:])))
     if said:
         return site.without(said[0]), None
     return whole[0] if whole else (None, None)
+
+
+def _share_a_word(heading: str, titles: Iterable[str]) -> bool:
+    words = set(heading.casefold().split())
+    return any(not words.isdisjoint(title.casefold().split()) for title in titles)
 
 
 def _heading(node: LexborNode) -> str | None:
@@ -300,7 +326,8 @@ class _Site:
         """Whether a text is the site's name."""
         key = _key(text)
         longer, shorter = (key, self.label) if len(key) > len(self.label) else (self.label, key)
-        return key in self.names or (len(shorter) > 3 and longer.startswith(shorter))
+        alike = 3 < len(shorter) <= len(longer) <= 2 * len(shorter)
+        return key in self.names or (alike and longer.startswith(shorter))
 
     def has(self, heading: str, titles: Iterable[str]) -> bool:
         """Whether a heading is the site's and not the page's: a title ends with it after another name."""
@@ -345,10 +372,29 @@ _BY = re.compile(
 )
 _BETWEEN = re.compile(r"\s*[;|、•·]\s*|\s+(?:and|&|und|et|y)\s+|\s+[–—-]\s+", re.IGNORECASE)
 _NOT_A_NAME = re.compile(r"://|www\.|\.(?:com|org|net)\b|\S@\S|[{}<>=?!©]|^[\d\W]+$", re.IGNORECASE)
-_LIKE_A_NAME = re.compile(r"^(?=.*\w\W+\w)(?:[A-Z][\w.'’-]*|(?:de|da|van|von|der|del|di|la|le|bin|al)|\s)+$")
-_DATE_LIKE = re.compile(r"\d{4}|\d:\d\d|^\w+ \d{1,2}$")
+_PARTICLES = frozenset(("de", "da", "van", "von", "der", "den", "del", "della", "di", "la", "le", "bin", "al", "y"))
+_NOT_IN_BYLINE = re.compile(
+    r"\d{4}|\d:\d\d|^\w+ \d{1,2}$|\b(?:updated|published|posted|follow|share|sign|read|view|more)\b", re.IGNORECASE
+)
 _NOBODY = frozenset(
-    "admin administrator webmaster root user guest anonymous unknown author authors editor staff none null default".split()
+    (
+        "admin",
+        "administrator",
+        "webmaster",
+        "root",
+        "user",
+        "guest",
+        "anonymous",
+        "unknown",
+        "none",
+        "null",
+        "default",
+        "author",
+        "authors",
+        "topic author",
+        "editor",
+        "staff",
+    )
 )
 _WRITTEN_BY = re.compile(r"\bby\b|author|\bvon\b|\bpar\b|\bpor\b|\bda\b|\bdoor\b|autor", re.IGNORECASE)
 
@@ -357,7 +403,7 @@ def _author(
     found: _Found, work: _Item, items: Iterable[_Item], site: _Site, beside: Callable[[], Sequence[str]]
 ) -> str | None:
     """Names from the first source that has some."""
-    by_id = {item["@id"]: item for item in items if isinstance(item.get("@id"), str)}
+    by_id = {item["@id"]: item for item in items if isinstance(item.get("@id"), str) and "name" in item}
     label = found.first("twitter:label1")
     declared: list[Iterable[str]] = [
         _people(work.get("author"), by_id),
@@ -411,9 +457,16 @@ def _marked(pieces: Sequence[str], byline: bool, sure: bool = False) -> Iterator
             after_by = True
             continue
         for name in _names(piece) if len(piece) <= 100 else ():
-            if not _DATE_LIKE.search(name) and (after_by or ((byline or by) and _LIKE_A_NAME.search(name))):
+            if not _NOT_IN_BYLINE.search(name) and (after_by or ((byline or by) and _is_like_a_name(name))):
                 yield name
         after_by = sure
+
+
+def _is_like_a_name(text: str) -> bool:
+    """Several words, none of them beginning with a small letter but for particles."""
+    words = text.split()
+    alike = (word in _PARTICLES or (word[0].isalpha() and not word[0].islower()) for word in words)
+    return len(words) > 1 and all(alike)
 
 
 def _names(text: str) -> Iterator[str]:
@@ -421,18 +474,20 @@ def _names(text: str) -> Iterator[str]:
     for part in _BETWEEN.split(text):
         commas = [piece.strip() for piece in part.split(",")]
         for piece in commas if all(" " in piece for piece in commas) else [part]:
-            name = _BY.sub("", piece.strip(" ,:-()")).strip(" ,:-()")
-            if 1 < len(name) <= 80 and len(name.split()) <= 6 and not _NOT_A_NAME.search(name):
-                if name.casefold() not in _NOBODY:
-                    yield name
+            name = _BY.sub("", piece.strip(" ,:-")).strip(" ,:-")
+            name = name[1:-1] if name.startswith("(") and name.endswith(")") else name
+            sized = 1 < len(name) <= 80 and len(name.split()) <= 6
+            if sized and name.casefold() not in _NOBODY and not _NOT_A_NAME.search(name):
+                yield name
 
 
 # Date
 
-_YMD = re.compile(r"(?<!\d)(\d{4})(?:-(\d{1,2})-(\d{1,2})|/(\d{1,2})/(\d{1,2})|(\d\d)(\d\d))(?!\d)")
+_YMD = re.compile(r"(?<!\d)(\d{4})(?:-(\d{1,2})-(\d{1,2})|/(\d{1,2})/(\d{1,2}))(?!\d)")
+_COMPACT = re.compile(r"^(\d{4})(\d\d)(\d\d)(?:T|$)")
 _DMY = re.compile(r"(?<!\d)(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})(?!\d)")
 _UNSURE = re.compile(r"(?<![\d/-])(\d{1,2})([/-])(\d{1,2})\2(\d{4})(?![\d/-])")
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = rf"({'|'.join(_MONTHS)})[a-z]{{0,6}}\.?"
 _MDY_WORDS = re.compile(rf"\b{_MONTH}\s(\d{{1,2}})(?:st|nd|rd|th)?,?\s(\d{{4}})\b", re.IGNORECASE)
 _DMY_WORDS = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\s{_MONTH},?\s(\d{{4}})\b", re.IGNORECASE)
@@ -479,7 +534,7 @@ def _time(node: LexborNode) -> str:
 def _day(text: str, latest: date | None) -> date | None:
     """The first date in a text, as ISO 8601, with dots or with an English month; never by guessing an order."""
     text = " ".join(text[:200].split())
-    if match := _YMD.search(text):
+    if match := _YMD.search(text) or _COMPACT.search(text):
         year, month, day = (int(part) for part in match.groups() if part)
     elif match := _DMY.search(text):
         day, month, year = (int(part) for part in match.groups())
@@ -521,7 +576,6 @@ _CONTROLS = {**dict.fromkeys([*range(32), *range(127, 160)], " "), 0xAD: ""}
 _LONG_REFERENCE = re.compile(r"&#[0-9]{8,};?")
 _BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|ul|ol|h[1-6]|tr|table|blockquote|section|pre)\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]*>|<!--[^<>]*-->", re.IGNORECASE)
-
 
 #: Elements whose text is not read, unless they are what is asked for; `title` is then one in an SVG.
 _SILENT = frozenset(("script", "style", "title", "noscript"))
