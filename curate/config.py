@@ -28,8 +28,16 @@ Threshold = Annotated[float | None, BeforeValidator(_off)]
 class ExtractConfig(StageConfig):
     """From a page's bytes to its main text."""
 
-    extractor: Literal["trafilatura", "resiliparse"] = "trafilatura"
-    """Who finds the main text. Pages too large or too deep for trafilatura go to resiliparse either way."""
+    extractor: Literal["millpond", "trafilatura", "resiliparse"] = "millpond"
+    """Who finds the main text. Pages too large or too deep for the other two go to resiliparse either way."""
+    markup: Literal["text", "markdown"] = "text"
+    """How headings, quotations and code are marked: not at all, or as Markdown. Lists always have dashes."""
+    code: bool = True
+    """Keep preformatted text."""
+    tables: bool = True
+    """Keep the text in tables."""
+    captions: bool = True
+    """Keep the captions of pictures."""
     timeout_seconds: float = Field(default=10.0, gt=0)
     """Wall-clock limit of one page, against a faulty machine. A page that hits it twice is `extract_timeout`."""
     memory_mb: int = Field(default=2048, ge=256)

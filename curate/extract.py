@@ -1,12 +1,10 @@
 """From a page's bytes to its main text.
 
-`extract` decodes by the charset decided at ingest and finds the main text of HTML with trafilatura (tuned
-to precision and without comments, as FineWeb did) or resiliparse; plain text passes through. Parsers take
-quadratic time on some markup, and trafilatura's drops what lies too deep. So limits, counted on the decoded
-page as UTF-8, choose a page's lane, the same on any machine and in any encoding: beyond `LIMITS` it goes to
-resiliparse, without options of forms and without the attributes of overlong tags; beyond `LAST_LIMITS` it is
-`too_large`. `page` is the same with normalisation, in the form that `millpond.curate.isolate` runs in a child
-process.
+`extract` decodes a page and finds its main text: by the model of `millpond.curate.html.main_text`, or, by choice,
+with trafilatura (tuned to precision and without comments, as FineWeb did) or resiliparse; plain text passes through.
+What is too much for an extractor (`millpond.curate.lanes`) goes to resiliparse, without options of forms and
+without the attributes of overlong tags. `page` is the same with normalisation, in the form that
+`millpond.curate.isolate` runs in a child process.
 
 Guarantees: no exception for any bytes the parsers survive, no log line, and the same text for the same page
 whatever was read before it (no de-duplication across pages, no clock: dates are searched up to the fetch).
@@ -14,64 +12,35 @@ whatever was read before it (no de-duplication across pages, no clock: dates are
 
 from __future__ import annotations
 
+import datetime
+import hashlib
 import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from functools import cache
 from importlib.metadata import version
-from itertools import accumulate
 from typing import Any
 
-import trafilatura
 from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.encoding import detect_encoding
 from resiliparse.parse.html import HTMLTree
-from trafilatura.settings import Document
 
-from millpond.curate.config import NormaliseConfig
+from millpond import __version__
+from millpond.curate.config import ExtractConfig, NormaliseConfig
+from millpond.curate.html.main_text import MODEL, main_text
 from millpond.curate.isolate import OK
+from millpond.curate.lanes import LAST_LIMITS, LIMITS, too_much
 from millpond.curate.normalise import normalise
 from millpond.schemas import Reason
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 TEXT_TYPES = frozenset(("text/plain",))
 
-# Every outcome is recorded; what the parsers log about it would only repeat it, page by page.
-for _name in ("trafilatura", "htmldate", "courlan", "justext", "readability", "charset_normalizer"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
-
-#: Read once: looking a version up costs more than a small page.
-_TRAFILATURA = f"trafilatura {version('trafilatura')}"
-_RESILIPARSE = f"resiliparse {version('resiliparse')}"
-
-_NO_DATE_AFTER = date(2100, 1, 1)
-# Elements that real pages close: what an unclosed <p> or <li> adds to the depth is put right by the parser.
-_NESTING = re.compile(
-    rb"<(/?)(?:a|article|aside|b|blockquote|center|div|em|fieldset|figure|font|form|i|main|nav|ol|section|small"
-    rb"|span|strong|sub|sup|table|u|ul)[\s/>]",
-    re.IGNORECASE,
-)
-
-
+_DEFAULT = ExtractConfig()
+_NO_DATE_AFTER = datetime.date(2100, 1, 1)
 _OPTION = re.compile(r"</?(?:option|optgroup)\b[^<>]*>", re.IGNORECASE)
 _OVERLONG_TAG = re.compile(r"<([A-Za-z][A-Za-z0-9]*)[^<>]{4096,}>")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a parser is given at most; all counted on the page as UTF-8."""
-
-    bytes: int
-    tags: int
-    tag_bytes: int
-    depth: int
-
-
-#: For trafilatura: 20,000 `<br>` take it 1.3 s, one tag of 10,000 attributes 0.4 s; depth 256 loses text.
-LIMITS = Limits(bytes=5 << 20, tags=20_000, tag_bytes=65_536, depth=240)
-#: For resiliparse, whose time is quadratic in depth (0.3 s here).
-LAST_LIMITS = Limits(bytes=1 << 31, tags=1_000_000, tag_bytes=1 << 31, depth=4_000)
-_FLAT_LIMITS = replace(LIMITS, depth=LAST_LIMITS.depth)
 
 
 @dataclass(frozen=True)
@@ -81,7 +50,12 @@ class Extraction:
     text: str | None = None
     title: str | None = None
     author: str | None = None
-    published_at: date | None = None
+    date: datetime.date | None = None
+    """Day of first publication."""
+    page_type: str | None = None
+    """One of `millpond.curate.html.main_text.PAGE_TYPES`; null where another extractor ran."""
+    language: str | None = None
+    """The language the page says it is in; a hint."""
     outcome: str = OK
     detail: str | None = None
     extractor: str | None = None
@@ -89,82 +63,60 @@ class Extraction:
 
 
 def extract(
-    body: bytes,
-    charset: str | None,
-    content_type: str | None,
-    url: str | None,
-    extractor: str,
-    fetched: date | None = None,
+    html: bytes,
+    url: str | None = None,
+    *,
+    charset: str | None = None,
+    content_type: str | None = None,
+    fetched: datetime.date | None = None,
+    config: ExtractConfig = _DEFAULT,
 ) -> Extraction:
     """Find the main text of a page.
 
     Args:
-        body: the payload, content encodings undone.
-        charset: its encoding; UTF-8 where it is None or unknown to Python. Undecodable bytes become U+FFFD.
+        html: the payload, content encodings undone.
+        url: where it was; helps to judge the page and to read its metadata.
+        charset: its encoding. Found in the bytes where it is None; UTF-8 where it is unknown to Python. Undecodable
+            bytes become U+FFFD.
         content_type: media type alone, lower case; None is taken for HTML.
-        url: helps to read metadata.
-        extractor: `trafilatura` or `resiliparse`.
         fetched: day of the fetch; a date of publication lies no later.
+        config: the extractor and what it keeps.
     """
     if content_type is not None and content_type not in HTML_TYPES | TEXT_TYPES:
         return Extraction(outcome=Reason.UNSUPPORTED_TYPE, detail=content_type)
-    decoded = _decode(body, charset)
+    decoded = _decode(html, charset or detect_encoding(html) or "utf-8")
     utf8 = decoded.encode("utf-8", "surrogatepass")
+    latest = fetched or _NO_DATE_AFTER
     if content_type in TEXT_TYPES:
-        result = Extraction(decoded, extractor="plain")
+        found = Extraction(decoded, extractor="plain")
     elif beyond := too_much(utf8, LAST_LIMITS):
         return Extraction(outcome=Reason.TOO_LARGE, detail=beyond, decoded_bytes=len(utf8))
-    elif extractor == "trafilatura" and too_much(utf8, LIMITS) is None:
-        result = _by_trafilatura(decoded, url, fetched or _NO_DATE_AFTER)
+    elif (beyond := too_much(utf8, LIMITS[config.extractor])) or config.extractor == "resiliparse":
+        found = _by_resiliparse(decoded, beyond)
+    elif config.extractor == "trafilatura":
+        found = _by_trafilatura(decoded, url, latest)
     else:
-        result = _by_resiliparse(decoded, too_much(utf8, LIMITS if extractor == "trafilatura" else _FLAT_LIMITS))
-    found = result.text is not None and not result.text.isspace() and result.text != ""
-    return Extraction(
-        result.text if found else None,
-        result.title,
-        result.author,
-        result.published_at,
-        OK if found else Reason.EMPTY,
-        result.detail,
-        result.extractor,
-        len(utf8),
-    )
-
-
-def too_much(html: bytes, limits: Limits) -> str | None:
-    """The first of the limits that a page (UTF-8) exceeds, as `name:count`, or None."""
-    if len(html) > limits.bytes:
-        return f"bytes:{len(html)}"
-    tags = html.count(b"<")
-    if tags > limits.tags:
-        return f"tags:{tags}"
-    if len(html) > limits.tag_bytes:
-        parts = [part for part in html.split(b"<")[1:] if len(part) > limits.tag_bytes]
-        longest = max((len(part.partition(b">")[0]) for part in parts), default=0)
-        if longest > limits.tag_bytes:
-            return f"tag_bytes:{longest}"
-    if tags > limits.depth:
-        depth = max(accumulate(-1 if closing else 1 for closing in _NESTING.findall(html)), default=0)
-        if depth > limits.depth:
-            return f"depth:{depth}"
-    return None
+        found = _by_millpond(decoded, url, latest, config)
+    if found.text and not found.text.isspace():
+        return replace(found, decoded_bytes=len(utf8))
+    return replace(found, text=None, outcome=Reason.EMPTY, decoded_bytes=len(utf8))
 
 
 def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     """Extract and normalise, as a function for `Isolated`.
 
-    The header holds `charset`, `content_type`, `url`, `extractor`, `fetched` (ISO date) and `bounds`
+    The header holds `charset`, `content_type`, `url`, `extract` (`ExtractConfig`), `fetched` (ISO date) and `bounds`
     (`NormaliseConfig`). The answer's payload is the text as UTF-8; its header has the other fields of
     `Extraction` and `extracted_bytes`, the size of the text before normalisation.
     """
     fetched = header["fetched"]
     found = extract(
         body,
-        header["charset"],
-        header["content_type"],
         header["url"],
-        header["extractor"],
-        date.fromisoformat(fetched) if fetched else None,
+        charset=header["charset"],
+        content_type=header["content_type"],
+        fetched=datetime.date.fromisoformat(fetched) if fetched else None,
+        config=ExtractConfig(**header["extract"]),
     )
     raw = found.text or ""
     bounds = NormaliseConfig(**header["bounds"])
@@ -177,7 +129,9 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
         "detail": detail,
         "title": _one_line(found.title, bounds),
         "author": _one_line(found.author, bounds),
-        "published_at": found.published_at.isoformat() if found.published_at else None,
+        "published_at": found.date.isoformat() if found.date else None,
+        "page_type": found.page_type,
+        "declared_language": found.language,
         "extractor": found.extractor,
         "decoded_bytes": found.decoded_bytes,
         "extracted_bytes": len(raw.encode("utf-8", "surrogatepass")),
@@ -185,9 +139,9 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
     return answer, text.encode()
 
 
-def _decode(body: bytes, charset: str | None) -> str:
+def _decode(body: bytes, charset: str) -> str:
     try:
-        return body.decode(charset or "utf-8", errors="replace")
+        return body.decode(charset, errors="replace")
     except LookupError:
         return body.decode("utf-8", errors="replace")
 
@@ -197,8 +151,44 @@ def _one_line(text: str | None, bounds: NormaliseConfig) -> str | None:
     return line[:1000] or None
 
 
-def _by_trafilatura(html: str, url: str | None, latest: date) -> Extraction:
-    document = trafilatura.bare_extraction(
+@cache
+def _version(package: str) -> str:
+    # Read once: looking a version up costs more than a small page.
+    return f"{package} {version(package)}"
+
+
+@cache
+def _own_version() -> str:
+    return f"millpond {__version__}+{hashlib.sha256(MODEL.read_bytes()).hexdigest()[:8]}"
+
+
+def _by_millpond(html: str, url: str | None, latest: datetime.date, config: ExtractConfig) -> Extraction:
+    found = main_text(html, url, latest, config)
+    about = found.metadata
+    return Extraction(
+        found.text,
+        about.title,
+        about.author,
+        about.published_at,
+        found.page_type,
+        about.language,
+        extractor=_own_version(),
+    )
+
+
+@cache
+def _trafilatura() -> Any:
+    """The library, imported where it is the extractor: it takes longer than a hundred pages."""
+    import trafilatura
+
+    # Every outcome is recorded; what the library and its parts log about it would only repeat it, page by page.
+    for name in ("trafilatura", "htmldate", "courlan", "justext", "readability", "charset_normalizer"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return trafilatura
+
+
+def _by_trafilatura(html: str, url: str | None, latest: datetime.date) -> Extraction:
+    document = _trafilatura().bare_extraction(
         html,
         url=url,
         favor_precision=True,
@@ -211,10 +201,10 @@ def _by_trafilatura(html: str, url: str | None, latest: date) -> Extraction:
             "max_date": latest.isoformat(),
         },
     )
-    if not isinstance(document, Document):
-        return Extraction(extractor=_TRAFILATURA)
-    published = date.fromisoformat(document.date) if document.date else None
-    return Extraction(document.text, document.title, document.author, published, extractor=_TRAFILATURA)
+    if document is None:
+        return Extraction(extractor=_version("trafilatura"))
+    published = datetime.date.fromisoformat(document.date) if document.date else None
+    return Extraction(document.text, document.title, document.author, published, extractor=_version("trafilatura"))
 
 
 def _by_resiliparse(html: str, beyond: str | None) -> Extraction:
@@ -222,4 +212,4 @@ def _by_resiliparse(html: str, beyond: str | None) -> Extraction:
         html = _OVERLONG_TAG.sub(r"<\1>", _OPTION.sub(" ", html))
     tree = HTMLTree.parse(html)
     text = extract_plain_text(tree, main_content=True, comments=False, alt_texts=False)
-    return Extraction(text, tree.title, detail=beyond, extractor=_RESILIPARSE)
+    return Extraction(text, tree.title, detail=beyond, extractor=_version("resiliparse"))

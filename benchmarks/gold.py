@@ -1,0 +1,75 @@
+"""Pages whose main text people have written down: the sets of `html_gold`, read the same way.
+
+Scores are of words, whatever their order: F1 between two bags of words, a character of a script without spaces being
+a word. A page of the scale of these sets takes milliseconds to read; nothing is cached.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+_WORD = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+    "|[^\\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
+)
+
+#: The sets with full texts: folder → its gold file and the texts' key (WCXB has a file a page instead).
+_TEXTS = {
+    "scrapinghub_aeb": ("ground-truth.json", "articleBody"),
+    "magic_html_article": ("gold.json", "content"),
+    "magic_html_forum": ("gold.json", "content"),
+}
+WCXB = "wcxb"
+SETS = (WCXB, *_TEXTS)
+
+
+@dataclass(frozen=True)
+class GoldPage:
+    """One page of a set: its bytes and the main text a person found in it."""
+
+    set: str
+    id: str
+    url: str
+    domain: str
+    page_type: str
+    html: bytes
+    text: str
+
+
+def gold_pages(folder: Path) -> Iterator[GoldPage]:
+    """The pages under `html_gold` whose text is known, set by set, in order of their names."""
+    kinds = json.loads((folder / WCXB / "page_types.json").read_bytes())
+    for path in sorted((folder / WCXB / "ground-truth").glob("*.json")):
+        page = json.loads(path.read_bytes())
+        kind: dict[str, Any] = kinds[path.stem]
+        if text := page["ground_truth"].get("main_content"):
+            html = _html(folder / WCXB, path.stem)
+            yield GoldPage(WCXB, path.stem, page.get("url") or "", kind["domain"], kind["page_type"], html, text)
+    for name, (file, key) in _TEXTS.items():
+        kind_of_set = "forum" if "forum" in name else "article"
+        for identity, page in sorted(json.loads((folder / name / file).read_bytes()).items()):
+            domain = (urlsplit(page["url"]).hostname or "").removeprefix("www.")
+            yield GoldPage(name, identity, page["url"], domain, kind_of_set, _html(folder / name, identity), page[key])
+
+
+def _html(folder: Path, name: str) -> bytes:
+    return gzip.decompress((folder / "html" / f"{name}.html.gz").read_bytes())
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, lower case."""
+    return _WORD.findall(text.lower())
+
+
+def f1(found: Sequence[str], wanted: Sequence[str]) -> float:
+    """F1 between two bags of words."""
+    common = (Counter(found) & Counter(wanted)).total()
+    return 2 * common / (len(found) + len(wanted)) if common else 0.0

@@ -1,0 +1,88 @@
+"""The main text of a page: which of its blocks a person would copy out, and what kind of page it is.
+
+A forest gives each block the chance that it belongs; the blocks are kept whose expected F1 is the highest, so a page
+on which nothing is certain keeps its likeliest part instead of nothing (Lewis 1995, "Evaluating and optimizing
+autonomous text classification systems": the best cut lies at half the F1 that is reached). The model was trained
+on annotated pages by `benchmarks/extraction_fit.py`; `docs/extraction.md` has its cross-validated scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from selectolax.lexbor import LexborHTMLParser
+
+from millpond.curate.config import ExtractConfig
+from millpond.curate.html.blocks import read_blocks
+from millpond.curate.html.features import Names, features, page_features
+from millpond.curate.html.forest import Forest
+from millpond.curate.html.metadata import Metadata, read_metadata
+from millpond.curate.html.render import render
+
+PAGE_TYPES = ("article", "collection", "documentation", "forum", "listing", "product", "service")
+MODEL = Path(__file__).with_name("model.npz")
+#: A JSON-LD body stands in for a page without text where it has this many characters.
+_BODY_CHARS = 200
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was learned: of blocks, of pages, and of what containers are called."""
+
+    blocks: Forest
+    pages: Forest
+    names: Names
+
+    @classmethod
+    def load(cls, path: Path) -> Model:
+        """Read a model's arrays; nothing in the file is executed."""
+        with np.load(path, allow_pickle=False) as arrays:
+            words, scores = arrays["names_word"].tolist(), arrays["names_score"].tolist()
+            return cls(
+                Forest.from_arrays(arrays, "blocks_"),
+                Forest.from_arrays(arrays, "pages_"),
+                Names(dict(zip(words, scores, strict=True))),
+            )
+
+
+@dataclass(frozen=True)
+class MainText:
+    """The main text of a page, empty where there is none, with what the page says about itself."""
+
+    text: str
+    page_type: str | None
+    metadata: Metadata
+
+
+@cache
+def _model() -> Model:
+    return Model.load(MODEL)
+
+
+def main_text(html: str, url: str | None, latest: date | None, config: ExtractConfig) -> MainText:
+    """Find the main text of a page. Time is linear in the page."""
+    tree = LexborHTMLParser(html)
+    metadata = read_metadata(tree, url, latest)
+    blocks = read_blocks(tree)
+    if not len(blocks):
+        body = metadata.article_body or ""
+        return MainText(body if len(body) >= _BODY_CHARS else "", None, metadata)
+    model = _model()
+    found = features(blocks, metadata, url, model.names)
+    chances = 1 / (1 + np.exp(-model.blocks.judge(found.columns)[:, 0]))
+    kept = best_choice(chances, found.words)
+    kind = int(model.pages.judge(page_features(found)[:, None])[0].argmax())
+    return MainText(render(blocks, kept.tolist(), config), PAGE_TYPES[kind], metadata)
+
+
+def best_choice(chances: npt.NDArray[np.float64], words: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """The blocks, ascending, whose choice has the highest expected F1 over words."""
+    order = np.argsort(-chances, kind="stable")
+    expected = np.cumsum((chances * words)[order])
+    scores = 2 * expected / (np.cumsum(words[order]) + expected[-1])
+    return np.sort(order[: int(np.argmax(scores)) + 1])
