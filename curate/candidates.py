@@ -18,12 +18,12 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from millpond.curate import c4, fineweb, gopher
 from millpond.curate.config import CurateConfig
 from millpond.curate.isolate import OK, Isolated
-from millpond.curate.language import identify
 from millpond.curate.minhash import MinHasher
-from millpond.curate.words import split_words
+from millpond.curate.signals import c4, fineweb, gopher
+from millpond.curate.signals.language import identify
+from millpond.curate.signals.words import split_words
 from millpond.schemas import CANDIDATES, SIGNALS, SOURCE, Reason
 
 Row = dict[str, Any]

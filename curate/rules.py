@@ -7,9 +7,9 @@ where languages are listed, an unknown language is none of them.
 Order and thresholds of the preset `fineweb` are those of datatrove 0.10.1's `examples/fineweb.py`
 (FineWeb, arXiv 2406.17557): language, Gopher repetition, Gopher quality (arXiv 2112.11446, table A1), C4
 (arXiv 1910.10683), FineWeb. The language rule differs: datatrove drops a score equal to the threshold too, and
-its score comes from another size of the model, over the whole text (see `millpond.curate.language`). Words and
-sentences are those of `millpond.curate.words`, where datatrove has spaCy's. After a run's rules comes one more,
-which no setting changes: a document has text.
+its score comes from another size of the model, over the whole text (see `millpond.curate.signals.language`).
+Words and sentences are those of `millpond.curate.signals.words`, where datatrove has spaCy's. After a run's rules
+comes one more, which no setting changes: a document has text.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millpond.curate import c4, fineweb, gopher
 from millpond.curate.config import CurateConfig
 from millpond.curate.extract import extract
-from millpond.curate.language import identify
 from millpond.curate.normalise import normalise
 from millpond.curate.rules import HAS_TEXT, PRESETS, Rule, Value, rules_digest, rules_for, sql_case, verdict
-from millpond.curate.words import split_words
+from millpond.curate.signals import c4, fineweb, gopher
+from millpond.curate.signals.language import identify
+from millpond.curate.signals.words import split_words
 from millpond.errors import ConfigError
 from millpond.schemas import SIGNALS, Reason
 

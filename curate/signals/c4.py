@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from millpond.curate.config import C4Config
-from millpond.curate.gopher import Signals
-from millpond.curate.words import split_sentences
+from millpond.curate.signals.gopher import Signals
+from millpond.curate.signals.words import split_sentences
 
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
 _TERMINAL = (".", "?", "!", '"', "'")

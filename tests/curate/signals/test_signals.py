@@ -17,10 +17,10 @@ from datatrove.pipeline.filters import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from millpond.curate import c4, fineweb, gopher
 from millpond.curate.config import C4Config, CurateConfig
 from millpond.curate.rules import HAS_TEXT, Rule, rules_for, verdict
-from millpond.curate.words import split_sentences, split_words
+from millpond.curate.signals import c4, fineweb, gopher
+from millpond.curate.signals.words import split_sentences, split_words
 from millpond.schemas import SIGNALS, Reason
 
 #: datatrove's drop reason → our rule.

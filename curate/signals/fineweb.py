@@ -6,8 +6,8 @@ after C4's line rules, and lines here are what stands between newlines and is no
 
 from __future__ import annotations
 
-from millpond.curate.gopher import Signals, repeats
-from millpond.curate.words import SENTENCE_END
+from millpond.curate.signals.gopher import Signals, repeats
+from millpond.curate.signals.words import SENTENCE_END
 
 _SHORT_LINE = 30
 

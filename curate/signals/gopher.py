@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from millpond.curate.words import PUNCTUATION
+from millpond.curate.signals.words import PUNCTUATION
 
 Signals = dict[str, float | int | None]
 Hashes = npt.NDArray[np.uint64]

@@ -7,8 +7,8 @@ from datatrove.utils.text import PUNCTUATION_SET, TERMINAL_PUNCTUATION
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millpond.curate import words
-from millpond.curate.words import content_words, split_sentences, split_words
+from millpond.curate.signals import words
+from millpond.curate.signals.words import content_words, split_sentences, split_words
 
 
 def test_the_tables_are_those_of_the_published_filters() -> None:
