@@ -8,12 +8,12 @@ cut out, terminal punctuation, too few words, lorem ipsum, JavaScript, curly bra
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from millpond.curate.config import C4Config
 from millpond.curate.signals.gopher import Signals
-from millpond.curate.signals.words import split_sentences
+from millpond.curate.signals.words import count_sentences
 
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
 _TERMINAL = (".", "?", "!", '"', "'")
@@ -27,42 +27,55 @@ _POLICY = (
 )
 
 
-def signals(text: str, config: C4Config, sentences: Callable[[str], Sequence[str]] = split_sentences) -> Signals:
-    """Counts over the lines that reach each test; sentences are those of kept lines."""
-    lorem = curly = count = 0
-    for line, lower, kept in _tested(text, config):
-        if "lorem ipsum" in lower:
-            lorem += 1
-        if "{" in line and not (config.javascript and "javascript" in lower):
-            curly += 1
-        if kept:
-            count += len(sentences(line))
-    return {"c4_lorem_ipsum_lines": lorem, "c4_curly_bracket_lines": curly, "c4_sentence_count": count}
+@dataclass(frozen=True)
+class Lines:
+    """A text under C4's line rules."""
+
+    kept: tuple[str, ...]
+    """The lines that pass, stripped, without citations."""
+    text: str
+    """Those lines joined: what the text becomes where lines are removed; may be empty."""
+    lorem_ipsum: int
+    curly_bracket: int
+    """Lines that reach the test and mention filler, or hold code."""
 
 
-def clean_lines(text: str, config: C4Config) -> str:
-    """The text without the lines that fail, kept lines stripped and joined; may be empty."""
-    return "\n".join(line for line, _, kept in _tested(text, config) if kept).strip()
-
-
-@lru_cache(maxsize=1)  # signals and cleaning of one text come one after the other
-def _tested(text: str, config: C4Config) -> tuple[tuple[str, str, bool], ...]:
-    """Each line that has enough words: stripped, in lower case, and whether the last tests keep it."""
-    result = []
+def lines(text: str, config: C4Config) -> Lines:
+    """Test each line of a text."""
+    # What no line holds need not be looked for in any.
+    lower = text.lower()
+    javascript = config.javascript and "javascript" in lower
+    policies = tuple(phrase for phrase in _POLICY if phrase in lower) if config.policy else ()
+    filler, code = "lorem ipsum" in lower, "{" in text
+    citations = config.remove_citations and "[" in text
+    kept = []
+    lorem = curly = 0
     for line in text.splitlines():
         line = line.strip()
-        words = line.split()
-        if len(line) > config.max_word_length and len(max(words, key=len)) > config.max_word_length:
+        words = line.split(None, config.min_words_per_line)
+        if len(line) > config.max_word_length and len(max(line.split(), key=len)) > config.max_word_length:
             continue
-        if config.remove_citations and "[" in line:
+        if citations and "[" in line:
             line = _CITATION.sub("", line)
         if config.terminal_punctuation and (not line.endswith(_TERMINAL) or line.endswith("...")):
             continue
         if len(words) < config.min_words_per_line:
             continue
-        lower = line.lower()
-        drops = (config.javascript and "javascript" in lower) or (
-            config.policy and any(phrase in lower for phrase in _POLICY)
-        )
-        result.append((line, lower, not drops))
-    return tuple(result)
+        if javascript or policies or filler or code:
+            lower = line.lower()
+            scripted = javascript and "javascript" in lower
+            lorem += "lorem ipsum" in lower
+            curly += "{" in line and not scripted
+            if scripted or any(phrase in lower for phrase in policies):
+                continue
+        kept.append(line)
+    return Lines(tuple(kept), "\n".join(kept).strip(), lorem, curly)
+
+
+def signals(found: Sequence[Lines]) -> Signals:
+    """Counts over the lines of each text that reach each test; sentences are those of kept lines."""
+    return {
+        "c4_lorem_ipsum_lines": [lines.lorem_ipsum for lines in found],
+        "c4_curly_bracket_lines": [lines.curly_bracket for lines in found],
+        "c4_sentence_count": [count_sentences(lines.text) for lines in found],
+    }

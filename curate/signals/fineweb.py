@@ -6,22 +6,31 @@ after C4's line rules, and lines here are what stands between newlines and is no
 
 from __future__ import annotations
 
-from millpond.curate.signals.gopher import Signals, repeats
-from millpond.curate.signals.words import SENTENCE_END
+from collections.abc import Sequence
+
+from millpond.curate.signals.gopher import Signals, ratios, repeats
+from millpond.curate.signals.scan import SENTENCE_END
 
 _SHORT_LINE = 30
 
 
-def signals(text: str, word_count: int) -> Signals:
-    """FineWeb's four ratios; `word_count` is of the same text, punctuation marks included."""
-    lines = [line for line in text.split("\n") if line and not line.isspace()]
-    newlines = text.count("\n")
-    chars = len(text) - newlines
-    ended = sum(line[-1] in SENTENCE_END for line in lines)
-    short = sum(len(line) <= _SHORT_LINE for line in lines)
+def signals(texts: Sequence[str], word_counts: Sequence[int]) -> Signals:
+    """FineWeb's four ratios of each text; `word_counts` are of the same texts, punctuation marks included."""
+    lines = [[line for line in text.split("\n") if line and not line.isspace()] for text in texts]
+    counts = list(map(len, lines))
+    newlines = [text.count("\n") for text in texts]
+    chars = [len(text) - number for text, number in zip(texts, newlines, strict=True)]
     return {
-        "fineweb_line_punctuation_ratio": ended / len(lines) if lines else None,
-        "fineweb_short_line_ratio": short / len(lines) if lines else None,
-        "fineweb_duplicate_line_char_ratio": repeats(lines)[1] / chars if chars else None,
-        "fineweb_newline_word_ratio": newlines / word_count if word_count else None,
+        "fineweb_line_punctuation_ratio": ratios([_ended(found) for found in lines], counts),
+        "fineweb_short_line_ratio": ratios([_short(found) for found in lines], counts),
+        "fineweb_duplicate_line_char_ratio": ratios([repeats(found)[1] for found in lines], chars),
+        "fineweb_newline_word_ratio": ratios(newlines, word_counts),
     }
+
+
+def _ended(lines: Sequence[str]) -> int:
+    return sum(line[-1] in SENTENCE_END for line in lines)
+
+
+def _short(lines: Sequence[str]) -> int:
+    return sum(len(line) <= _SHORT_LINE for line in lines)

@@ -7,86 +7,89 @@ found by 64-bit hashes of all positions at once, so the time grows as n log n wi
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
-from millpond.curate.signals.words import PUNCTUATION
+from millpond.curate.signals.scan import ALPHA, SOLID, Hashes, Places, Scan
 
-Signals = dict[str, float | int | None]
-Hashes = npt.NDArray[np.uint64]
+#: Signal → its value for each text.
+Signals = dict[str, list[float | int | None]]
 
-STOP_WORDS = frozenset(("the", "be", "to", "of", "and", "that", "have", "with"))
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 TOP_NGRAMS = (2, 3, 4)
 DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)
 
-#: Base of the polynomial hash; odd, so that no power of it vanishes modulo 2^64.
-_BASE = 0x9E3779B97F4A7C15
+_BASE = np.uint64(0x9E3779B97F4A7C15)
 _SEPARATOR = np.uint64(0x20)
-_BLOCK_CHARS = 1 << 20
+_TEXT_BITS = 58
+_TEXT_SHIFT = np.uint64(_TEXT_BITS)
 
 
-def quality(text: str, words: Sequence[str]) -> Signals:
-    """Word and line statistics of a text, no word of it empty; a ratio of nothing is null."""
-    counts = Counter(words)
-    total = len(words)
-    solid = solid_chars = alphabetic = 0
-    for word, count in counts.items():
-        if word.isalpha():  # no letter counts as punctuation
-            alphabetic += count
-        elif PUNCTUATION.issuperset(word):
-            continue
-        elif any(map(str.isalpha, word)):
-            alphabetic += count
-        solid += count
-        solid_chars += count * len(word)
-    lines = text.splitlines()
-    bullets = sum(line.lstrip().startswith(("•", "-")) for line in lines)
-    trailing = sum(line.rstrip().endswith(("...", "…")) for line in lines)
+def quality(scan: Scan) -> Signals:
+    """Word and line statistics of texts; a ratio of nothing is null."""
+    totals = np.diff(scan.bounds).tolist()
+    solid = (scan.word_kinds & SOLID) != 0
+    solids = scan.total(solid)
+    # No letter counts as punctuation, so a word with one is solid.
+    alphabetic = scan.total((scan.word_kinds & ALPHA) != 0)
+    lines = [text.splitlines() for text in scan.texts]
+    bullets = [sum(line.lstrip().startswith(("•", "-")) for line in found) for found in lines]
+    trailing = [sum(line.rstrip().endswith(("...", "…")) for line in found) for found in lines]
+    sizes = list(map(len, lines))
     return {
-        "word_count": solid,
-        "mean_word_length": _ratio(solid_chars, solid),
-        "hash_word_ratio": _ratio(text.count("#"), total),
-        "ellipsis_word_ratio": _ratio(text.count("...") + text.count("…"), total),
-        "bullet_line_ratio": _ratio(bullets, len(lines)),
-        "ellipsis_line_ratio": _ratio(trailing, len(lines)),
-        "alpha_word_ratio": _ratio(alphabetic, total),
-        "stop_word_count": len(STOP_WORDS & counts.keys()),
+        "word_count": [*solids],
+        "mean_word_length": ratios(scan.total(scan.lengths * solid), solids),
+        "hash_word_ratio": ratios([text.count("#") for text in scan.texts], totals),
+        "ellipsis_word_ratio": ratios([text.count("...") + text.count("…") for text in scan.texts], totals),
+        "bullet_line_ratio": ratios(bullets, sizes),
+        "ellipsis_line_ratio": ratios(trailing, sizes),
+        "alpha_word_ratio": ratios(alphabetic, totals),
+        "stop_word_count": [*_stop_words(scan)],
     }
 
 
-def repetition(text: str, words: Sequence[str]) -> Signals:
+def repetition(scan: Scan) -> Signals:
     """Shares of paragraphs, lines and n-grams that repeat; shares of characters are of the whole text."""
-    paragraphs = [piece.lstrip("\n") for piece in text.strip().split("\n\n") if piece not in ("", "\n")] or [""]
-    first, *rest = text.split("\n")
-    lines = [first, *filter(None, rest[:-1]), *rest[-1:]]  # runs of newlines count as one break
-    paragraph_repeats, paragraph_chars = repeats(paragraphs)
-    line_repeats, line_chars = repeats(lines)
-    signals: Signals = {
-        "duplicate_paragraph_ratio": _ratio(paragraph_repeats, len(paragraphs)),
-        "duplicate_paragraph_char_ratio": _ratio(paragraph_chars, len(text)),
-        "duplicate_line_ratio": _ratio(line_repeats, len(lines)),
-        "duplicate_line_char_ratio": _ratio(line_chars, len(text)),
-    }
-    lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-    hashes, powers = _word_hashes(words, lengths)
+    chars = list(map(len, scan.texts))
+    signals: Signals = {}
+    paragraphs = [_paragraphs(text) for text in scan.texts]
+    for name, items in (("paragraph", paragraphs), ("line", [_lines(text) for text in scan.texts])):
+        found = [repeats(pieces) for pieces in items]
+        signals[f"duplicate_{name}_ratio"] = ratios([count for count, _ in found], map(len, items))
+        signals[f"duplicate_{name}_char_ratio"] = ratios([size for _, size in found], chars)
+    hashes, powers = scan.hashes
     spaced = joined = hashes
-    ends = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(lengths)))
+    ends = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(scan.lengths)))
     for n in range(2, max(DUPLICATE_NGRAMS) + 1):
         # The n-gram at i is the (n − 1)-gram at i, and the word n − 1 places on.
-        places = max(len(words) - n + 1, 0)
+        places = max(len(hashes) - n + 1, 0)
         power, word = powers[n - 1 :], hashes[n - 1 :]
-        joined = joined[:places] * power + word
-        sizes = ends[n : n + places] - ends[:places]
+        joined = joined[:places] * power
+        joined += word
         if n in TOP_NGRAMS:
-            spaced = (spaced[:places] * np.uint64(_BASE) + _SEPARATOR) * power + word
-            value = _top(spaced, sizes + (n - 1)) if places else None
-            signals[f"top_{n}gram_char_ratio"] = None if value is None else _ratio(value, len(text))
+            spaced = spaced[:places] * _BASE
+            spaced += _SEPARATOR
+            spaced *= power
+            spaced += word
+            signals[f"top_{n}gram_char_ratio"] = ratios(_top(scan, spaced, ends, n), chars)
         if n in DUPLICATE_NGRAMS:
-            signals[f"duplicate_{n}gram_char_ratio"] = _ratio(_duplicated(joined, sizes, n), len(text))
+            signals[f"duplicate_{n}gram_char_ratio"] = ratios(_duplicated(scan, joined, ends, n), chars)
     return signals
+
+
+def ratios(parts: Iterable[int | None], wholes: Iterable[int]) -> list[float | int | None]:
+    """Part by whole; null where there is no part, or nothing to divide by."""
+    return [part / whole if whole and part is not None else None for part, whole in zip(parts, wholes, strict=True)]
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [piece.lstrip("\n") for piece in text.strip().split("\n\n") if piece not in ("", "\n")] or [""]
+
+
+def _lines(text: str) -> list[str]:
+    first, *rest = text.split("\n")
+    return [first, *filter(None, rest[:-1]), *rest[-1:]]  # runs of newlines count as one break
 
 
 def repeats(items: Iterable[str]) -> tuple[int, int]:
@@ -102,66 +105,66 @@ def repeats(items: Iterable[str]) -> tuple[int, int]:
     return count, chars
 
 
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _stop_words(scan: Scan) -> list[int]:
+    """How many different stop words each text has."""
+    known = np.sort(Scan(STOP_WORDS).hashes[0])
+    hashes, _ = scan.hashes
+    places = np.searchsorted(known, hashes).clip(max=len(known) - 1)
+    found = known[places] == hashes
+    pairs = np.unique(scan.text_of[found] * len(known) + places[found])
+    counts: list[int] = np.bincount(pairs // len(known), minlength=len(scan.texts)).tolist()
+    return counts
 
 
-def _word_hashes(words: Sequence[str], lengths: npt.NDArray[np.int64]) -> tuple[Hashes, Hashes]:
-    """Polynomial hash of each word, and the power of the base by which a text before it is multiplied.
-
-    The hash of two strings in a row is hash(first) · base^len(second) + hash(second) modulo 2^64, so an
-    n-gram joined without spaces is recognised whatever its words are.
-    """
-    if not words:
-        return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64)
-    longest = int(lengths.max())
-    table = np.full(longest + 1, _BASE, dtype=np.uint64)
-    table[0] = 1
-    np.cumprod(table, out=table)
-    ends = np.cumsum(lengths)
-    hashes = np.empty(len(words), dtype=np.uint64)
-    start = 0
-    while start < len(words):
-        offset = int(ends[start - 1]) if start else 0
-        stop = max(int(np.searchsorted(ends, offset + _BLOCK_CHARS, side="right")), start + 1)
-        block = "".join(words[start:stop]).encode("utf-32-le", "surrogatepass")
-        codes = np.frombuffer(block, dtype=np.uint32).astype(np.uint64) + np.uint64(1)
-        word_ends = ends[start:stop] - offset
-        exponents = np.repeat(word_ends, lengths[start:stop]) - np.arange(1, len(codes) + 1)
-        starts = word_ends - lengths[start:stop]
-        hashes[start:stop] = np.add.reduceat(codes * table[exponents], starts)
-        start = stop
-    return hashes, table[lengths]
+def _keys(scan: Scan, hashes: Hashes, n: int) -> tuple[Hashes, Places]:
+    """The n-grams that lie in one text: its number above 58 bits of the n-gram's hash, and its first word."""
+    texts = scan.text_of
+    places = np.flatnonzero(texts[: len(hashes)] == texts[n - 1 :])
+    keys = hashes[places] & np.uint64((1 << _TEXT_BITS) - 1)
+    return keys | (texts[places].astype(np.uint64) << _TEXT_SHIFT), places
 
 
-def _top(hashes: Hashes, sizes: npt.NDArray[np.int64]) -> int:
+def _top(scan: Scan, hashes: Hashes, ends: Places, n: int) -> list[int | None]:
     """Characters of all places of the most frequent n-gram; of several, the one that came first."""
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
+    result: list[int | None] = [None] * len(scan.texts)
+    keys, places = _keys(scan, hashes, n)
+    if not len(keys):
+        return result
+    order = np.argsort(keys)
+    ordered = keys[order]
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     counts = np.diff(starts, append=len(ordered))
-    most = counts.max()
-    return int(most) * int(sizes[order[starts[counts == most]].min()])
+    firsts = np.minimum.reduceat(order, starts)
+    texts = (ordered[starts] >> _TEXT_SHIFT).astype(np.int64)
+    edges = np.flatnonzero(np.append(True, texts[1:] != texts[:-1]))
+    most = np.maximum.reduceat(counts, edges)
+    firsts[counts != np.repeat(most, np.diff(edges, append=len(texts)))] = len(keys)
+    chosen = places[np.minimum.reduceat(firsts, edges)]
+    sizes = ends[chosen + n] - ends[chosen] + (n - 1)
+    for text, value in zip(texts[edges].tolist(), (most * sizes).tolist(), strict=True):
+        result[text] = value
+    return result
 
 
-def _duplicated(hashes: Hashes, sizes: npt.NDArray[np.int64], n: int) -> int:
+def _duplicated(scan: Scan, hashes: Hashes, ends: Places, n: int) -> list[int | None]:
     """Characters of n-grams seen before, reading from the left; one that counts is stepped over whole."""
-    order = np.argsort(hashes)
-    ordered = hashes[order]
-    same = ordered[1:] == ordered[:-1]
-    if not same.any():
-        return 0
+    result = [0] * len(scan.texts)
+    keys, places = _keys(scan, hashes, n)
+    order = np.argsort(keys)
+    ordered = keys[order]
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
     # Only places whose n-gram comes more than once can count or be remembered to any effect.
-    places = np.sort(order[np.append(same, False) | np.append(False, same)])
+    again = np.unique(order[np.append(same, same + 1)])
+    places = places[again]
+    sizes = ends[places + n] - ends[places]
     seen: set[int] = set()
-    chars = free = 0
-    found = hashes[places].tolist(), sizes[places].tolist()
-    for place, value, size in zip(places.tolist(), *found, strict=True):
+    free = 0
+    for place, value, size in zip(places.tolist(), keys[again].tolist(), sizes.tolist(), strict=True):
         if place < free:
             continue
         if value in seen:
-            chars += size
+            result[value >> _TEXT_BITS] += size
             free = place + n
         else:
             seen.add(value)
-    return chars
+    return [*result]

@@ -17,9 +17,8 @@ from millpond.curate.config import CurateConfig
 from millpond.curate.extract import extract
 from millpond.curate.normalise import normalise
 from millpond.curate.rules import HAS_TEXT, PRESETS, Rule, Value, rules_digest, rules_for, sql_case, verdict
-from millpond.curate.signals import c4, fineweb, gopher
 from millpond.curate.signals.language import identify
-from millpond.curate.signals.words import split_words
+from millpond.curate.signals.measure import measure
 from millpond.errors import ConfigError
 from millpond.schemas import SIGNALS, Reason
 
@@ -145,14 +144,9 @@ def signals_of(html: str, settings: CurateConfig) -> dict[str, Value] | None:
     if found.text is None:
         return None
     text = normalise(found.text)
-    words, kept = split_words(text), c4.clean_lines(text, settings.c4)
     language, score = identify(text)
-    return {
-        **(gopher.quality(text, words) | gopher.repetition(text, words)),
-        **(c4.signals(text, settings.c4) | fineweb.signals(kept, len(split_words(kept)))),
-        "language": language,
-        "language_score": score,
-    }
+    signals, _ = measure([text], settings)
+    return {name: value for name, [value] in signals.items()} | {"language": language, "language_score": score}
 
 
 def reference_page(name: str) -> str:
