@@ -35,13 +35,17 @@ def quality(scan: Scan) -> Signals:
     alphabetic = scan.total((scan.word_kinds & ALPHA) != 0)
     lines = [text.splitlines() for text in scan.texts]
     bullets = [sum(line.lstrip().startswith(("•", "-")) for line in found) for found in lines]
-    trailing = [sum(line.rstrip().endswith(("...", "…")) for line in found) for found in lines]
+    dots = [text.count("...") + text.count("…") for text in scan.texts]
+    trailing = [
+        sum(line.rstrip().endswith(("...", "…")) for line in found) if some else 0
+        for found, some in zip(lines, dots, strict=True)
+    ]
     sizes = list(map(len, lines))
     return {
         "word_count": [*solids],
         "mean_word_length": ratios(scan.total(scan.lengths * solid), solids),
         "hash_word_ratio": ratios([text.count("#") for text in scan.texts], totals),
-        "ellipsis_word_ratio": ratios([text.count("...") + text.count("…") for text in scan.texts], totals),
+        "ellipsis_word_ratio": ratios(dots, totals),
         "bullet_line_ratio": ratios(bullets, sizes),
         "ellipsis_line_ratio": ratios(trailing, sizes),
         "alpha_word_ratio": ratios(alphabetic, totals),
@@ -154,7 +158,9 @@ def _duplicated(scan: Scan, hashes: Hashes, ends: Places, n: int) -> list[int | 
     ordered = keys[order]
     same = np.flatnonzero(ordered[1:] == ordered[:-1])
     # Only places whose n-gram comes more than once can count or be remembered to any effect.
-    again = np.unique(order[np.append(same, same + 1)])
+    repeated = np.zeros(len(keys), dtype=np.bool_)
+    repeated[order[same]] = repeated[order[same + 1]] = True
+    again = np.flatnonzero(repeated)
     places = places[again]
     sizes = ends[places + n] - ends[places]
     seen: set[int] = set()
