@@ -23,7 +23,7 @@ from millpond.curate.config import CurateConfig
 from millpond.curate.isolate import OK, Isolated
 from millpond.curate.minhash import MinHasher
 from millpond.curate.signals.language import identify
-from millpond.curate.signals.measure import measure
+from millpond.curate.signals.measure import Measure
 from millpond.schemas import CANDIDATES, SOURCE, Reason
 
 Row = dict[str, Any]
@@ -42,6 +42,7 @@ class Candidates:
             "millpond.curate.extract:page", config.extract.timeout_seconds, config.extract.memory_mb
         )
         self._hasher = MinHasher(config.dedup.num_perm, config.dedup.ngram, config.dedup.seed)
+        self._measure = Measure(config)
         self._bounds = config.normalise.model_dump()
 
     def __enter__(self) -> Self:
@@ -89,9 +90,7 @@ class Candidates:
         """Columns of normalised texts. One step is taken over all texts before the next: caches stay warm."""
         normalised_bytes = [len(text.encode()) for text in texts]
         languages = [identify(text) for text in texts]
-        signals, cleaned = measure(texts, self.config)
-        if self.config.removes_lines:
-            texts = cleaned
+        signals, texts = self._measure(texts, [language for language, _ in languages])
         data = [text.encode() for text in texts]
         return {
             **signals,

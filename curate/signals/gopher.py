@@ -7,7 +7,8 @@ found by 64-bit hashes of all positions at once, so the time grows as n log n wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,8 +27,11 @@ _TEXT_BITS = 58
 _TEXT_SHIFT = np.uint64(_TEXT_BITS)
 
 
-def quality(scan: Scan) -> Signals:
-    """Word and line statistics of texts; a ratio of nothing is null."""
+def quality(scan: Scan, stop_words: Sequence[tuple[str, ...]] | None = None) -> Signals:
+    """Word and line statistics of texts; a ratio of nothing is null.
+
+    `stop_words` are those of each text's language (none: their count is null); Gopher's own for all by default.
+    """
     totals = np.diff(scan.bounds).tolist()
     solid = (scan.word_kinds & SOLID) != 0
     solids = scan.total(solid)
@@ -49,7 +53,7 @@ def quality(scan: Scan) -> Signals:
         "bullet_line_ratio": ratios(bullets, sizes),
         "ellipsis_line_ratio": ratios(trailing, sizes),
         "alpha_word_ratio": ratios(alphabetic, totals),
-        "stop_word_count": [*_stop_words(scan)],
+        "stop_word_count": [*_stop_words(scan, stop_words or [STOP_WORDS] * len(scan.texts))],
     }
 
 
@@ -109,15 +113,27 @@ def repeats(items: Iterable[str]) -> tuple[int, int]:
     return count, chars
 
 
-def _stop_words(scan: Scan) -> list[int]:
-    """How many different stop words each text has."""
-    known = np.sort(Scan(STOP_WORDS).hashes[0])
+@lru_cache(maxsize=1000)
+def _hash_set(words: tuple[str, ...]) -> Hashes:
+    """Hashes of words, ascending."""
+    parts = [Scan([word]).hashes[0] for word in dict.fromkeys(words)]
+    return np.unique(np.concatenate([part for part in parts if len(part) == 1] or [np.empty(0, dtype=np.uint64)]))
+
+
+def _stop_words(scan: Scan, lists: Sequence[tuple[str, ...]]) -> list[int | None]:
+    """How many different words of its list each text has; null without a list."""
+    counts = np.zeros(len(scan.texts), dtype=np.int64)
     hashes, _ = scan.hashes
-    places = np.searchsorted(known, hashes).clip(max=len(known) - 1)
-    found = known[places] == hashes
-    pairs = np.unique(scan.text_of[found] * len(known) + places[found])
-    counts: list[int] = np.bincount(pairs // len(known), minlength=len(scan.texts)).tolist()
-    return counts
+    for words in set(lists):
+        known = _hash_set(words)
+        if not len(known):
+            continue
+        places = np.searchsorted(known, hashes).clip(max=len(known) - 1)
+        found = known[places] == hashes
+        pairs = np.unique(scan.text_of[found] * len(known) + places[found])
+        chosen = np.array([listed == words for listed in lists])
+        counts += chosen * np.bincount(pairs // len(known), minlength=len(lists))
+    return [count if words else None for count, words in zip(counts.tolist(), lists, strict=True)]
 
 
 def _keys(scan: Scan, hashes: Hashes, n: int) -> tuple[Hashes, Places]:

@@ -7,23 +7,49 @@ from collections.abc import Sequence
 import numpy as np
 
 from millpond.curate.config import CurateConfig
-from millpond.curate.signals import c4, fineweb, gopher
+from millpond.curate.signals import c4, curator, fineweb, gopher, refinedweb
 from millpond.curate.signals.gopher import Signals
 from millpond.curate.signals.scan import Scan, groups
+from millpond.curate.signals.stop_words import stop_words
 from millpond.schemas import SIGNALS
 
 
-def measure(texts: Sequence[str], config: CurateConfig) -> tuple[Signals, list[str]]:
-    """The columns `SIGNALS` of texts, and what C4's line rules leave of each."""
-    columns: Signals = {name: [] for name, _ in SIGNALS}
-    cleaned = []
-    for group in groups(texts):
-        scan = Scan(group)
-        lines = [c4.lines(text, config.c4) for text in group]
-        left = [found.text for found in lines]
-        words = np.diff(Scan(left).bounds).tolist()
-        found = gopher.quality(scan) | gopher.repetition(scan) | c4.signals(lines) | fineweb.signals(left, words)
-        for name, column in columns.items():
-            column += found[name]
-        cleaned += left
-    return columns, cleaned
+class Measure:
+    """Takes the columns `SIGNALS` of texts."""
+
+    def __init__(self, config: CurateConfig) -> None:
+        self.config = config
+        self._lines = config.c4_lines
+        self._bad_words = {code: c4.BadWords(words, code) for code, words in config.c4.bad_words.items()}
+
+    def __call__(self, texts: Sequence[str], languages: Sequence[str | None]) -> tuple[Signals, list[str]]:
+        """The signals of texts in these languages, and what the configured line rules leave of each text."""
+        columns: Signals = {name: [] for name, _ in SIGNALS}
+        cleaned: list[str] = []
+        for group in groups(texts):
+            spoken = languages[len(cleaned) : len(cleaned) + len(group)]
+            found, left = self._group(group, spoken)
+            for name, column in columns.items():
+                column += found[name]
+            cleaned += left
+        return columns, cleaned
+
+    def _group(self, texts: Sequence[str], languages: Sequence[str | None]) -> tuple[Signals, Sequence[str]]:
+        scan = Scan(texts)
+        lines = [c4.lines(text, self._lines, lower) for text, lower in zip(texts, scan.lower, strict=True)]
+        by_c4 = [found.text for found in lines]
+        rest = Scan(by_c4)
+        judged = refinedweb.judge(scan, self.config.refinedweb)
+        signals = {
+            **gopher.quality(scan, [stop_words(code, self.config.language) for code in languages]),
+            **gopher.repetition(scan),
+            **c4.signals(texts, lines, [self._bad_words.get(code or "") for code in languages]),
+            **fineweb.signals(by_c4, np.diff(rest.bounds).tolist()),
+            **refinedweb.signals(scan, judged),
+            **curator.signals(scan),
+        }
+        if self.config.removes_refinedweb_lines:
+            if not self.config.removes_c4_lines:
+                return signals, refinedweb.left(scan, judged)
+            return signals, refinedweb.left(rest, refinedweb.judge(rest, self.config.refinedweb))
+        return signals, by_c4 if self.config.removes_c4_lines else texts

@@ -56,7 +56,7 @@ SENTENCE_END = frozenset(map(chr, _code_points(_TERMINALS)))
 PUNCTUATION = frozenset(map(chr, _code_points(_SIGNS))) | SENTENCE_END
 
 #: What a character is; more than one may hold.
-SPACE, SIGN, UNSPACED, JOINS, SOLID, ALPHA, NUMBER, UPPER = (np.uint8(1 << bit) for bit in range(8))
+SPACE, SIGN, UNSPACED, JOINS, SOLID, ALPHA, DIGIT, UPPER = (np.uint8(1 << bit) for bit in range(8))
 _NOT_SPACED = SPACE | SIGN | UNSPACED
 #: Signs of which a run is one mark, and those that join two halves of a word.
 _RUNS = frozenset(".-=*~#")
@@ -79,7 +79,7 @@ def kinds_table() -> Kinds:
         table[code] = (
             (SPACE if character.isspace() else 0)
             | (ALPHA if character.isalpha() else 0)
-            | (NUMBER if character.isnumeric() else 0)
+            | (DIGIT if character.isdecimal() else 0)
             | (UPPER if character.isupper() else 0)
         )
     # A word is everything that is no space, punctuation, symbol or control: so combining marks are part of it.
@@ -113,8 +113,10 @@ class Scan:
 
     Attributes:
         texts: the texts, at most `GROUP_TEXTS`.
-        codes: their code points, one line break behind each text.
+        whole: all of them, a line break behind each.
+        codes: its code points.
         kinds: what each code point is.
+        edges: where each text begins, and the end of the last.
         starts: the first place of each word or mark, ascending.
         bounds: words `bounds[i]` to `bounds[i + 1]` are those of text i.
     """
@@ -123,16 +125,16 @@ class Scan:
         if len(texts) > GROUP_TEXTS:
             raise ValueError(f"{len(texts)} texts in one scan: at most {GROUP_TEXTS}")
         self.texts = tuple(texts)
-        self.codes: Codes = np.frombuffer(
-            "".join(f"{text}\n" for text in texts).encode("utf-32-le", "surrogatepass"), "<u4"
-        )
+        self.whole = "".join(f"{text}\n" for text in texts)
+        self.codes: Codes = np.frombuffer(self.whole.encode("utf-32-le", "surrogatepass"), "<u4")
         self.kinds: Kinds = kinds_table().take(self.codes)
         self._goes_on = _goes_on(self.codes, self.kinds)
         first = (self.kinds & SPACE) == 0
         first[1:] &= ~self._goes_on
         self.starts: Places = np.flatnonzero(first)
         sizes = np.array([0, *(len(text) + 1 for text in texts)], dtype=np.int64)
-        self.bounds: Places = np.searchsorted(self.starts, np.cumsum(sizes))
+        self.edges = np.cumsum(sizes)
+        self.bounds: Places = np.searchsorted(self.starts, self.edges)
 
     @cached_property
     def ends(self) -> Places:
@@ -164,18 +166,43 @@ class Scan:
         """
         return _hashes(self.codes[(self.kinds & SPACE) == 0], self.lengths)
 
+    @cached_property
+    def lower(self) -> list[str]:
+        """The texts in lower case."""
+        return [text.lower() for text in self.texts]
+
+    @cached_property
+    def chunks(self) -> tuple[Places, Places]:
+        """Where what stands between white space begins, and the places behind it."""
+        solid = (self.kinds & SPACE) == 0
+        edges = np.flatnonzero(solid[1:] != solid[:-1]) + 1  # a text ends in white space, so chunks come in pairs
+        if len(solid) and solid[0]:
+            edges = np.concatenate(([0], edges))
+        return edges[::2], edges[1::2]
+
+    @cached_property
+    def lines(self) -> tuple[Places, Places, Places]:
+        """Where what stands between newlines begins, the newlines, and as `bounds` which lines are whose."""
+        ends = np.flatnonzero(self.codes == 0x0A)
+        starts = np.concatenate((self.edges[:1], ends[:-1] + 1))[: len(ends)]
+        return starts, ends, np.searchsorted(starts, self.edges)
+
     def total(self, values: npt.NDArray[np.generic]) -> list[int]:
         """The sum over each text's words or marks."""
-        sums = np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
-        totals: list[int] = np.diff(sums[self.bounds]).tolist()
-        return totals
+        return totals(values, self.bounds)
 
     def words(self) -> list[list[str]]:
         """The words and marks of each text themselves, in order."""
-        whole = "".join(f"{text}\n" for text in self.texts)
-        found = [whole[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
+        found = [self.whole[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
         bounds = self.bounds.tolist()
         return [found[start:end] for start, end in pairwise(bounds)]
+
+
+def totals(values: npt.NDArray[np.generic], bounds: Places) -> list[int]:
+    """The sum of values from each bound to the next."""
+    sums = np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
+    found: list[int] = np.diff(sums[bounds]).tolist()
+    return found
 
 
 def groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:
