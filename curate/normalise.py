@@ -45,7 +45,7 @@ _NESTED_AMPERSAND = re.compile(r"&(?:(?:amp|AMP|#0{0,4}38|#[xX]0{0,4}26);)+")
 #: with no letter behind it. It begins with one set, which `re` looks for quickly.
 _SUSPICIOUS = re.compile("[^\x00-\x7f](?:(?<=[\x80-\x9f])|[^\x00-\x7f]|(?<=[ŒœÂÃ])(?![A-Za-z]))")
 #: What more combining marks on one letter than the limit need.
-_FOREIGN_RUN = re.compile("[^\x00-\x7f]{31}")
+_FOREIGN_RUN = re.compile("[^\x00-\x7f][^\x00-\x7f]{30}")
 
 
 def normalise(text: str, bounds: NormaliseConfig | None = None) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from millpond.curate.config import C4Config
 from millpond.curate.signals.gopher import Signals
+from millpond.curate.signals.scan import Scan, totals
 from millpond.curate.signals.words import count_sentences
 
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
@@ -81,16 +82,17 @@ def lines(text: str, config: C4Config, lower: str | None = None) -> Lines:
     return Lines(tuple(kept), "\n".join(kept).strip(), lorem, curly)
 
 
-def signals(texts: Sequence[str], found: Sequence[Lines], bad_words: Sequence[BadWords | None]) -> Signals:
+def signals(scan: Scan, found: Sequence[Lines], bad_words: Sequence[BadWords | None]) -> Signals:
     """Counts over each text: the lines that reach each test, sentences and bad words of kept lines, long lines.
 
     Bad words are those of the text's language; their count is null where there is no list for it.
     """
+    starts, ends, bounds = scan.lines
     return {
         "c4_lorem_ipsum_lines": [lines.lorem_ipsum for lines in found],
         "c4_curly_bracket_lines": [lines.curly_bracket for lines in found],
         "c4_sentence_count": [count_sentences(lines.text) for lines in found],
-        "c4_long_line_count": [sum(len(line) >= LONG_LINE for line in text.split("\n")) for text in texts],
+        "c4_long_line_count": [*totals(ends - starts >= LONG_LINE, bounds)],
         "c4_bad_word_count": [
             None if words is None else words.count(lines.text) for lines, words in zip(found, bad_words, strict=True)
         ],

@@ -19,8 +19,8 @@ from millpond.curate.signals.gopher import Signals, ratios
 from millpond.curate.signals.scan import DIGIT, Scan, totals
 
 _PLAIN = (string.ascii_letters + string.digits + "\n?!,.").encode()
-_SPACES = "\t\n\r\b "
-_BRACKETS = "{}⟨⟩[]()"
+_SPACES = b"\t\n\r\b "
+_BRACKETS = b"{}[]()"  # and ⟨⟩
 _END_MARKS = np.array(sorted(map(ord, ".?!\"'")), dtype=np.uint32)
 _URL = re.compile(r"https?://[!$-_a-z]+")
 _BOILERPLATE = (
@@ -34,6 +34,8 @@ _BOILERPLATE = (
     "privacy & cookies policy",
     "privacy and cookies policy",
 )
+#: Every phrase holds one of these.
+_HINTS = ("cookie", "privacy", "terms of use")
 _FILLER = "lorem ipsum"
 
 
@@ -41,21 +43,28 @@ def signals(scan: Scan) -> Signals:
     """Curator's scores of each text."""
     texts = scan.texts
     chars = list(map(len, texts))
+    data = [text.encode("utf-8", "surrogatepass") for text in texts]
+    plain = [_among(encoded, _PLAIN) for encoded in data]
+    angles = [text.count("⟨") + text.count("⟩") for text in texts]
     return {
-        "curator_non_alphanumeric_ratio": ratios(map(_special, texts), chars),
+        "curator_non_alphanumeric_ratio": ratios(
+            [size - kept for size, kept in zip(chars, plain, strict=True)], chars
+        ),
         "curator_number_ratio": ratios(_digits(scan), chars),
         "curator_url_ratio": ratios(map(_url_chars, texts), chars),
-        "curator_whitespace_ratio": ratios((_count(text, _SPACES) for text in texts), chars),
-        "curator_parenthesis_ratio": ratios((_count(text, _BRACKETS) for text in texts), chars),
+        "curator_whitespace_ratio": ratios([_among(encoded, _SPACES) for encoded in data], chars),
+        "curator_parenthesis_ratio": ratios(
+            [_among(encoded, _BRACKETS) + number for encoded, number in zip(data, angles, strict=True)], chars
+        ),
         "curator_unended_line_ratio": _unended(scan),
         "curator_boilerplate_ratio": list(map(_boilerplate, scan.lower)),
         "curator_longest_word": _longest(scan),
     }
 
 
-def _special(text: str) -> int:
-    plain = text.encode("utf-8", "surrogatepass")
-    return len(text) - len(plain) + len(plain.translate(None, _PLAIN))
+def _among(data: bytes, characters: bytes) -> int:
+    """How many of some ASCII characters a text has."""
+    return len(data) - len(data.translate(None, characters))
 
 
 def _digits(scan: Scan) -> Iterable[int]:
@@ -66,10 +75,6 @@ def _digits(scan: Scan) -> Iterable[int]:
 
 def _url_chars(text: str) -> int:
     return sum(map(len, _URL.findall(text))) if "http" in text else 0
-
-
-def _count(text: str, characters: str) -> int:
-    return sum(map(text.count, characters))
 
 
 def _unended(scan: Scan) -> list[float | int | None]:
@@ -86,9 +91,9 @@ def _unended(scan: Scan) -> list[float | int | None]:
 def _boilerplate(lower: str) -> float:
     if _FILLER in lower:
         return 1.0
-    present = [phrase for phrase in _BOILERPLATE if phrase in lower]
-    if not present:
+    if not any(hint in lower for hint in _HINTS):
         return 0.0
+    present = [phrase for phrase in _BOILERPLATE if phrase in lower]
     paragraphs = lower.split("\n\n")
     return sum(any(phrase in paragraph for phrase in present) for paragraph in paragraphs) / len(paragraphs)
 

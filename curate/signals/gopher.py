@@ -32,7 +32,7 @@ def quality(scan: Scan, stop_words: Sequence[tuple[str, ...]] | None = None) -> 
 
     `stop_words` are those of each text's language (none: their count is null); Gopher's own for all by default.
     """
-    totals = np.diff(scan.bounds).tolist()
+    totals = scan.word_counts
     solid = (scan.word_kinds & SOLID) != 0
     solids = scan.total(solid)
     # No letter counts as punctuation, so a word with one is solid.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from millpond.curate.config import CurateConfig
 from millpond.curate.signals import c4, curator, fineweb, gopher, refinedweb
 from millpond.curate.signals.gopher import Signals
@@ -43,8 +41,8 @@ class Measure:
         signals = {
             **gopher.quality(scan, [stop_words(code, self.config.language) for code in languages]),
             **gopher.repetition(scan),
-            **c4.signals(texts, lines, [self._bad_words.get(code or "") for code in languages]),
-            **fineweb.signals(by_c4, np.diff(rest.bounds).tolist()),
+            **c4.signals(scan, lines, [self._bad_words.get(code or "") for code in languages]),
+            **fineweb.signals(by_c4, rest.word_counts),
             **refinedweb.signals(scan, judged),
             **curator.signals(scan),
         }

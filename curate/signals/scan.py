@@ -148,6 +148,12 @@ class Scan:
         """Characters of each word or mark."""
         return self.ends - self.starts
 
+    @property
+    def word_counts(self) -> list[int]:
+        """How many words and marks each text has."""
+        counts: list[int] = np.diff(self.bounds).tolist()
+        return counts
+
     @cached_property
     def text_of(self) -> Places:
         """The number of the text of each word or mark."""

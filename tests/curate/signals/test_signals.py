@@ -122,7 +122,7 @@ def compare(text: str) -> list[str]:
         judge = c4_filters.C4QualityFilter(filter_no_terminal_punct=config.terminal_punctuation)
         rule, left = theirs(judge, text)
         lines = c4.lines(text, config)
-        found.append(ours(Reason.C4, c4.signals([text], [lines], [None])))
+        found.append(ours(Reason.C4, c4.signals(scan, [lines], [None])))
         if rule is None:
             assert found[-1] is None
             assert lines.text == left
@@ -130,12 +130,12 @@ def compare(text: str) -> list[str]:
             both = {"max_c4_lorem_ipsum_lines", "max_c4_curly_bracket_lines"}
             assert found[-1] == rule or {found[-1], rule} == both
 
-    signals = c4.signals([text], [c4.Lines((), text, 0, 0)], [None])
+    signals = c4.signals(scan, [c4.Lines((), text, 0, 0)], [None])
     found.append(ours(Reason.C4, signals, own("min_c4_long_line_count")))
     assert found[-1] == theirs(c4_filters.C4ParagraphFilter(), text)[0]
 
     for language, words in BAD_WORDS.items():
-        signals = c4.signals([text], [c4.Lines((), text, 0, 0)], [c4.BadWords(words, language)])
+        signals = c4.signals(scan, [c4.Lines((), text, 0, 0)], [c4.BadWords(words, language)])
         found.append(ours(Reason.C4, signals, own("max_c4_bad_word_count")))
         assert found[-1] == theirs(_BAD_WORDS_JUDGE, text, language)[0]
 
