@@ -77,7 +77,8 @@ class LanguageOverride(StageConfig):
     min_score: float | None = Field(default=None, ge=0, le=1)
     """Lowest score that is kept. Null takes what holds for all."""
     stop_words: Words | None = None
-    """Its stop words, or a file with one a line. Null takes what `language.stop_words` says."""
+    """Its stop words, or a file with one a line; single words alone are found. Null takes what
+    `language.stop_words` says."""
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """Rule name → number, or null (in TOML: false) to switch the rule off for it."""
 

@@ -24,6 +24,7 @@ DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _SEPARATOR = np.uint64(0x20)
 _TEXT_BITS = 58
+_BLOCK = 1 << 16
 _TEXT_SHIFT = np.uint64(_TEXT_BITS)
 
 
@@ -177,16 +178,18 @@ def _duplicated(scan: Scan, hashes: Hashes, ends: Places, n: int) -> list[int | 
     repeated = np.zeros(len(keys), dtype=np.bool_)
     repeated[order[same]] = repeated[order[same + 1]] = True
     again = np.flatnonzero(repeated)
-    places = places[again]
-    sizes = ends[places + n] - ends[places]
     seen: set[int] = set()
     free = 0
-    for place, value, size in zip(places.tolist(), keys[again].tolist(), sizes.tolist(), strict=True):
-        if place < free:
-            continue
-        if value in seen:
-            result[value >> _TEXT_BITS] += size
-            free = place + n
-        else:
-            seen.add(value)
+    for start in range(0, len(again), _BLOCK):  # a long text's places are many times larger as Python's numbers
+        part = again[start : start + _BLOCK]
+        first = places[part]
+        sizes = ends[first + n] - ends[first]
+        for place, value, size in zip(first.tolist(), keys[part].tolist(), sizes.tolist(), strict=True):
+            if place < free:
+                continue
+            if value in seen:
+                result[value >> _TEXT_BITS] += size
+                free = place + n
+            else:
+                seen.add(value)
     return [*result]

@@ -36,18 +36,19 @@ class Measure:
         scan = Scan(texts)
         lines = [c4.lines(text, self._lines, lower) for text, lower in zip(texts, scan.lower, strict=True)]
         by_c4 = [found.text for found in lines]
-        rest = Scan(by_c4)
         judged = refinedweb.judge(scan, self.config.refinedweb)
         signals = {
             **gopher.quality(scan, [stop_words(code, self.config.language) for code in languages]),
             **gopher.repetition(scan),
             **c4.signals(scan, lines, [self._bad_words.get(code or "") for code in languages]),
-            **fineweb.signals(by_c4, rest.word_counts),
+            **fineweb.signals(by_c4, Scan(by_c4).word_counts),
             **refinedweb.signals(scan, judged),
             **curator.signals(scan),
         }
+        left = by_c4 if self.config.removes_c4_lines else texts
         if self.config.removes_refinedweb_lines:
-            if not self.config.removes_c4_lines:
-                return signals, refinedweb.left(scan, judged)
-            return signals, refinedweb.left(rest, refinedweb.judge(rest, self.config.refinedweb))
-        return signals, by_c4 if self.config.removes_c4_lines else texts
+            if self.config.removes_c4_lines:
+                scan = Scan(left)
+                judged = refinedweb.judge(scan, self.config.refinedweb)
+            left = refinedweb.left(scan, judged)
+        return signals, left
