@@ -15,8 +15,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from millpond.curate.signals.characters import DIGIT
 from millpond.curate.signals.gopher import Signals, ratios
-from millpond.curate.signals.scan import DIGIT, Scan, totals
+from millpond.curate.signals.scan import Scan, totals
 
 _PLAIN = (string.ascii_letters + string.digits + "\n?!,.").encode()
 _SPACES = b"\t\n\r\b "

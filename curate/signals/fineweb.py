@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from millpond.curate.signals.characters import SENTENCE_END
 from millpond.curate.signals.gopher import Signals, ratios, repeats
-from millpond.curate.signals.scan import SENTENCE_END
 
 _SHORT_LINE = 30
 

@@ -12,7 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from millpond.curate.signals.scan import ALPHA, SOLID, Hashes, Places, Scan
+from millpond.curate.signals.characters import ALPHA, SOLID
+from millpond.curate.signals.scan import BASE, Hashes, Places, Scan
 
 #: Signal → its value for each text.
 Signals = dict[str, list[float | int | None]]
@@ -21,7 +22,6 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 TOP_NGRAMS = (2, 3, 4)
 DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)
 
-_BASE = np.uint64(0x9E3779B97F4A7C15)
 _SEPARATOR = np.uint64(0x20)
 _TEXT_BITS = 58
 _BLOCK = 1 << 16
@@ -77,7 +77,7 @@ def repetition(scan: Scan) -> Signals:
         joined = joined[:places] * power
         joined += word
         if n in TOP_NGRAMS:
-            spaced = spaced[:places] * _BASE
+            spaced = spaced[:places] * np.uint64(BASE)
             spaced += _SEPARATOR
             spaced *= power
             spaced += word

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from millpond.curate.config import RefinedWebConfig
+from millpond.curate.signals.characters import DIGIT, UPPER
 from millpond.curate.signals.gopher import Signals, ratios
-from millpond.curate.signals.scan import DIGIT, UPPER, Places, Scan, totals
+from millpond.curate.signals.scan import Places, Scan, totals
 
 _COUNTED = "likes|shares|comments|retweets|reposts|quotes|bookmarks|upvotes|downvotes|downloads|views|followers"
 _COUNTER = re.compile(rf"\W*\d[\d,.]*[kmb]?\s+(?:{_COUNTED})\W*", re.IGNORECASE)

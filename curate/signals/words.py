@@ -14,7 +14,8 @@ import re
 
 import numpy as np
 
-from millpond.curate.signals.scan import SENTENCE_END, Scan, kinds_table, word_spans
+from millpond.curate.signals.characters import SENTENCE_END, kinds_table
+from millpond.curate.signals.scan import Scan, word_spans
 
 _UNLATIN = "".join(sorted(sign for sign in SENTENCE_END - set(".!?") if sign <= "\uffff"))
 _CLOSERS = "\"')\\]”’»"

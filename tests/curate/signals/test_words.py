@@ -9,14 +9,14 @@ from datatrove.utils.text import PUNCTUATION_SET, TERMINAL_PUNCTUATION
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millpond.curate.signals import scan
+from millpond.curate.signals import characters
 from millpond.curate.signals.words import content_words, count_sentences, split_sentences, split_words
 
 
 def test_the_tables_are_those_of_the_published_filters() -> None:
-    assert scan.PUNCTUATION == PUNCTUATION_SET
-    assert scan.SENTENCE_END == TERMINAL_PUNCTUATION
-    assert not any(map(str.isalpha, scan.PUNCTUATION))  # what `gopher.quality` relies on
+    assert characters.PUNCTUATION == PUNCTUATION_SET
+    assert characters.SENTENCE_END == TERMINAL_PUNCTUATION
+    assert not any(map(str.isalpha, characters.PUNCTUATION))  # what `gopher.quality` relies on
 
 
 @pytest.mark.parametrize(
