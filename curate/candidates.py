@@ -11,20 +11,20 @@ process that can be killed; the rest is all but linear in the text.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from millpond.curate import c4, fineweb, gopher
 from millpond.curate.config import CurateConfig
 from millpond.curate.isolate import OK, Isolated
-from millpond.curate.language import identify
 from millpond.curate.minhash import MinHasher
-from millpond.curate.words import split_words
-from millpond.schemas import CANDIDATES, SIGNALS, SOURCE, Reason
+from millpond.curate.signals.language import identify
+from millpond.curate.signals.measure import Measure
+from millpond.schemas import CANDIDATES, SOURCE, Reason
 
 Row = dict[str, Any]
 
@@ -42,6 +42,7 @@ class Candidates:
             "millpond.curate.extract:page", config.extract.timeout_seconds, config.extract.memory_mb
         )
         self._hasher = MinHasher(config.dedup.num_perm, config.dedup.ngram, config.dedup.seed)
+        self._measure = Measure(config)
         self._bounds = config.normalise.model_dump()
 
     def __enter__(self) -> Self:
@@ -62,38 +63,49 @@ class Candidates:
         Raises:
             IsolateError: the child process cannot be started.
         """
-        rows = [self._row(page) for page in pages.to_pylist()]
-        return pa.RecordBatch.from_pylist(rows, schema=CANDIDATES.schema)
+        rows: list[Row] = []
+        texts: list[str] = []
+        text_of: list[int | None] = []
+        for page in pages.to_pylist():
+            row: Row = {"doc_id": page["page_id"], "body_bytes": len(page["body"])}
+            text = self._text(page, row)
+            rows.append(row)
+            text_of.append(None if text is None else len(texts))
+            texts += [] if text is None else [text]
+        schema = CANDIDATES.schema
+        # What is measured on texts is null for pages without; their bytes are none.
+        places = pa.array(text_of, pa.int64())
+        columns = {
+            name: pa.array(values, schema.field(name).type).take(places)
+            for name, values in self._measured(texts).items()
+        }
+        columns |= {name: pc.fill_null(columns[name], 0) for name in ("normalised_bytes", "text_bytes")}
+        columns |= {name: pages.column(name) for name in _COPIED}
+        for field in schema:
+            if field.name not in columns:
+                columns[field.name] = pa.array([row.get(field.name) for row in rows], field.type)
+        return pa.RecordBatch.from_pydict(columns, schema=schema)
 
-    def _row(self, page: Mapping[str, Any]) -> Row:
-        row: Row = dict.fromkeys(CANDIDATES.schema.names)
-        row.update({name: page[name] for name in _COPIED})
-        row.update(doc_id=page["page_id"], body_bytes=len(page["body"]))
-        row.update(dict.fromkeys(("decoded_bytes", "extracted_bytes", "normalised_bytes", "text_bytes"), 0))
-        text = self._text(page, row)
-        if text is None:
-            return row
-        row["normalised_bytes"] = len(text.encode())
-        row["language"], row["language_score"] = identify(text)
-        words = split_words(text)
-        signals = gopher.quality(text, words) | gopher.repetition(text, words)
-        signals |= c4.signals(text, self.config.c4)
-        cleaned = c4.clean_lines(text, self.config.c4)
-        signals |= fineweb.signals(cleaned, len(words if cleaned == text else split_words(cleaned)))
-        row.update({name: signals[name] for name, _ in SIGNALS})
-        if self.config.removes_lines:
-            text = cleaned
-        data = text.encode()
-        row.update(
-            text=text,
-            text_bytes=len(data),
-            text_digest=hashlib.sha256(data).hexdigest(),
-            minhash=self._hasher.signatures([text])[0],
-        )
-        return row
+    def _measured(self, texts: list[str]) -> dict[str, Sequence[Any]]:
+        """Columns of normalised texts. One step is taken over all texts before the next: caches stay warm."""
+        normalised_bytes = [len(text.encode()) for text in texts]
+        languages = [identify(text) for text in texts]
+        signals, texts = self._measure(texts, [language for language, _ in languages])
+        data = [text.encode() for text in texts]
+        return {
+            **signals,
+            "normalised_bytes": normalised_bytes,
+            "language": [language for language, _ in languages],
+            "language_score": [score for _, score in languages],
+            "text": data,
+            "text_bytes": list(map(len, data)),
+            "text_digest": [hashlib.sha256(encoded).hexdigest() for encoded in data],
+            "minhash": self._hasher.signatures(texts),
+        }
 
     def _text(self, page: Mapping[str, Any], row: Row) -> str | None:
         """The page's normalised text, or None; fills in the columns that tell how it went."""
+        row.update(decoded_bytes=0, extracted_bytes=0)
         settings = self.config.extract
         if len(page["body"]) > settings.max_body_bytes:
             row.update(outcome=Reason.TOO_LARGE, outcome_detail=f"more than {settings.max_body_bytes} bytes")
@@ -110,7 +122,7 @@ class Candidates:
         result = self._child.run(header, page["body"])
         row.update(outcome=result.outcome, outcome_detail=result.detail)
         for name in ("title", "author", "extractor", "decoded_bytes", "extracted_bytes"):
-            row[name] = result.header.get(name, row[name])
+            row[name] = result.header.get(name, row.get(name))
         if result.header.get("published_at"):
             row["published_at"] = date.fromisoformat(result.header["published_at"])
         return result.payload.decode() if result.outcome == OK else None

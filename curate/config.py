@@ -7,12 +7,15 @@ run under any other setting extracts all pages again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from millpond.config import StageConfig
-from millpond.curate.rules import LANGUAGE_SCORE, PRESETS, known_rules
+from millpond.curate.presets import PRESETS, known_rules
+from millpond.curate.rules import LANGUAGE_SCORE
 
 
 def _off(value: object) -> object:
@@ -23,6 +26,27 @@ def _off(value: object) -> object:
 
 
 Threshold = Annotated[float | None, BeforeValidator(_off)]
+
+
+def _words(value: object) -> object:
+    """A list may stand in a file of its own: UTF-8, one word or phrase a line. Its content becomes the setting."""
+    if not isinstance(value, str):
+        return value
+    try:
+        lines = Path(value).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"not a readable list of words: {error}") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
+def _check_names(thresholds: Mapping[str, object], hint: str) -> None:
+    known = sorted(known_rules() - {LANGUAGE_SCORE})
+    if unknown := sorted(set(thresholds) - set(known)):
+        more = f"; the language score is set by {hint}" if LANGUAGE_SCORE in unknown else ""
+        raise ValueError(f"unknown rule {', '.join(unknown)}{more} (known: {', '.join(known)})")
 
 
 class ExtractConfig(StageConfig):
@@ -47,30 +71,48 @@ class NormaliseConfig(StageConfig):
     """With more damaged sequences than this, those inside an otherwise sound line are left as they are."""
 
 
+class LanguageOverride(StageConfig):
+    """What holds for documents in one language instead."""
+
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    """Lowest score that is kept. Null takes what holds for all."""
+    stop_words: Words | None = None
+    """Its stop words, or a file with one a line; single words alone are found. Null takes what
+    `language.stop_words` says."""
+    thresholds: dict[str, Threshold] = Field(default_factory=dict)
+    """Rule name → number, or null (in TOML: false) to switch the rule off for it."""
+
+    @model_validator(mode="after")
+    def _rules_exist(self) -> Self:
+        _check_names(self.thresholds, "min_score")
+        return self
+
+
 class LanguageConfig(StageConfig):
-    """Language identification by fastText's lid.176."""
+    """Language identification by fastText's lid.176, and what depends on the language."""
 
     min_score: float | None = Field(default=None, ge=0, le=1)
     """Lowest score that is kept. Null takes the preset's."""
     allowed: tuple[str, ...] = ()
     """Languages that are kept, as ISO 639 codes such as `en`. Empty keeps any."""
+    stop_words: Literal["gopher", "packaged"] = "gopher"
+    """`gopher`: Gopher's eight English words for any language. `packaged`: the eight most frequent words of the
+    document's own language where justext has a list for it; elsewhere the signal is null, and no rule looks."""
+    override: dict[str, LanguageOverride] = Field(default_factory=dict)
+    """Language code → settings for it: a section such as `[curate.language.override.de]`."""
 
 
 class RulesConfig(StageConfig):
     """The quality rules: a preset, and thresholds that differ from it."""
 
-    preset: Literal["fineweb", "api-docs", "none"] = "fineweb"
-    """A named set of thresholds. `none` keeps every document that has text."""
+    preset: Literal["fineweb", "refinedweb", "gopher", "c4", "curator", "api-docs", "none"] = "fineweb"
+    """A named set of thresholds (`millpond.curate.presets`). `none` keeps every document that has text."""
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """Rule name → number, or null (in TOML: false) to switch the rule off."""
 
     @model_validator(mode="after")
     def _rules_exist(self) -> Self:
-        known = sorted(known_rules() - {LANGUAGE_SCORE})
-        unknown = sorted(set(self.thresholds) - set(known))
-        if unknown:
-            hint = "; the language score is set by language.min_score" if LANGUAGE_SCORE in unknown else ""
-            raise ValueError(f"unknown rule {', '.join(unknown)}{hint} (known: {', '.join(known)})")
+        _check_names(self.thresholds, "language.min_score")
         return self
 
 
@@ -78,11 +120,12 @@ class C4Config(StageConfig):
     """C4's line rules: which lines a document loses, and which C4's and FineWeb's signals leave out."""
 
     remove_lines: bool | None = None
-    """Whether failing lines are removed from the text. Null takes the preset's: yes for `fineweb`."""
+    """Whether failing lines are removed from the text. Null takes the preset's: yes for `fineweb` and `c4`."""
     remove_citations: bool = True
     """Remove `[12]`, `[edit]` and `[citation needed]` from kept lines."""
-    terminal_punctuation: bool = False
-    """Fail lines that do not end a sentence. FineWeb switched this off: it costs 30 % of the tokens."""
+    terminal_punctuation: bool | None = None
+    """Fail lines that do not end a sentence. Null takes the preset's: yes for `c4`. FineWeb switched this off: it
+    costs 30 % of the tokens."""
     min_words_per_line: int = Field(default=3, ge=0)
     """Fail lines with fewer words; words are what stands between spaces."""
     max_word_length: int = Field(default=1000, ge=1)
@@ -91,6 +134,19 @@ class C4Config(StageConfig):
     """Fail lines that mention JavaScript."""
     policy: bool = True
     """Fail lines about cookies, terms of use and privacy policies."""
+    bad_words: dict[str, Words] = Field(default_factory=dict)
+    """Language code → words and phrases that no kept document of that language holds, or a file with one a line."""
+
+
+class RefinedWebConfig(StageConfig):
+    """RefinedWeb's line rules."""
+
+    remove_lines: bool | None = None
+    """Whether failing lines are removed from the text. Null takes the preset's: yes for `refinedweb`."""
+    max_uppercase: float = Field(default=0.5, ge=0, le=1)
+    """Fail lines with a larger share of upper-case characters."""
+    min_words: int = Field(default=2, ge=0)
+    """Fail lines with fewer words; words are what stands between spaces."""
 
 
 class DedupConfig(StageConfig):
@@ -131,13 +187,27 @@ class CurateConfig(StageConfig):
     rules: RulesConfig = RulesConfig()
     """Which documents are kept."""
     c4: C4Config = C4Config()
-    """Which lines are kept."""
+    """Which lines are kept, by C4's rules."""
+    refinedweb: RefinedWebConfig = RefinedWebConfig()
+    """Which lines are kept, by RefinedWeb's rules."""
     dedup: DedupConfig = DedupConfig()
     """Which copies are kept."""
 
     @property
-    def removes_lines(self) -> bool:
+    def c4_lines(self) -> C4Config:
+        """C4's line rules, with terminal punctuation as the preset has it where it is left to it."""
+        if self.c4.terminal_punctuation is not None:
+            return self.c4
+        return self.c4.model_copy(update={"terminal_punctuation": PRESETS[self.rules.preset].terminal_punctuation})
+
+    @property
+    def removes_c4_lines(self) -> bool:
         """Whether C4's line rules change the text: `c4.remove_lines`, else what the preset says."""
-        if self.c4.remove_lines is not None:
-            return self.c4.remove_lines
-        return PRESETS[self.rules.preset].removes_lines
+        chosen = self.c4.remove_lines
+        return PRESETS[self.rules.preset].removes_c4_lines if chosen is None else chosen
+
+    @property
+    def removes_refinedweb_lines(self) -> bool:
+        """Whether RefinedWeb's line rules change the text: `refinedweb.remove_lines`, else what the preset says."""
+        chosen = self.refinedweb.remove_lines
+        return PRESETS[self.rules.preset].removes_refinedweb_lines if chosen is None else chosen

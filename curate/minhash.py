@@ -1,7 +1,7 @@
 """MinHash signatures of word shingles, value for value those of datasketch.
 
 A document is the set of its shingles: each run of `ngram` words (lower case, no punctuation, see
-`millpond.curate.words.content_words`), or all of its words where it has fewer. A shingle's 32-bit hash is
+`millpond.curate.signals.words.content_words`), or all of its words where it has fewer. A shingle's 32-bit hash is
 `shingle_hash` of its words joined by spaces, so `datasketch.MinHash(num_perm, seed, hashfunc=shingle_hash,
 scheme="affine32")` updated with the same bytes holds the same values: stored signatures load into its LSH.
 Here each word is hashed once and the shingles of a text are combined in NumPy, in blocks of bounded memory.
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from millpond.curate.words import content_words
+from millpond.curate.signals.words import content_words
 
 Hashes = npt.NDArray[np.uint32]
 

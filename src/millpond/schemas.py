@@ -45,6 +45,8 @@ class Reason(StrEnum):
     GOPHER_QUALITY = "gopher_quality"
     C4 = "c4"
     FINEWEB = "fineweb"
+    REFINEDWEB = "refinedweb"
+    CURATOR = "curator"
     # curate: duplicates, by kind
     EXACT = "exact"
     NEAR = "near"
@@ -163,11 +165,24 @@ SIGNALS = (
     ("c4_lorem_ipsum_lines", INT),
     ("c4_curly_bracket_lines", INT),
     ("c4_sentence_count", INT),  # over the lines that C4's line rules keep
+    ("c4_long_line_count", INT),  # lines of 200 characters and more
+    ("c4_bad_word_count", INT),  # entries of the language's list that are there; null without a list
     # FineWeb
     ("fineweb_line_punctuation_ratio", FLOAT),
     ("fineweb_short_line_ratio", FLOAT),
     ("fineweb_duplicate_line_char_ratio", FLOAT),
     ("fineweb_newline_word_ratio", FLOAT),
+    # RefinedWeb
+    ("refinedweb_removed_word_ratio", FLOAT),  # words in what its line rules would remove
+    # NeMo Curator
+    ("curator_non_alphanumeric_ratio", FLOAT),  # characters
+    ("curator_number_ratio", FLOAT),
+    ("curator_url_ratio", FLOAT),
+    ("curator_whitespace_ratio", FLOAT),
+    ("curator_parenthesis_ratio", FLOAT),
+    ("curator_unended_line_ratio", FLOAT),  # lines
+    ("curator_boilerplate_ratio", FLOAT),  # paragraphs
+    ("curator_longest_word", INT),  # characters between white space
 )
 
 CANDIDATES = TableSpec(

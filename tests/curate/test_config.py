@@ -15,7 +15,7 @@ def test_defaults() -> None:
     config = CurateConfig()
     assert config.extract.extractor == "trafilatura"
     assert config.rules.preset == "fineweb"
-    assert config.removes_lines
+    assert config.removes_c4_lines
     assert config.dedup.num_perm == 112
 
 
@@ -38,7 +38,7 @@ def test_from_toml(tmp_path: Path) -> None:
     [
         ({"extract": {"extractor": "lynx"}}, "lynx"),
         ({"extract": {"timeout_seconds": 0}}, "greater than 0"),
-        ({"rules": {"preset": "c4"}}, "fineweb"),
+        ({"rules": {"preset": "c5"}}, "fineweb"),
         ({"dedup": {"threshold": 1.5}}, "less than or equal to 1"),
         ({"language": {"minimum": 1}}, "min_score"),
         ({"filters": {}}, "unknown key"),

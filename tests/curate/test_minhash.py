@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millpond.curate.minhash import MinHasher, shingle_hash
-from millpond.curate.words import content_words
+from millpond.curate.signals.words import content_words
 
 HASHER = MinHasher()
 
