@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from millpond.curate import c4, fineweb, gopher
 from millpond.curate.config import CurateConfig
+from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.isolate import OK, Isolated
 from millpond.curate.language import identify
-from millpond.curate.minhash import MinHasher
 from millpond.curate.words import split_words
 from millpond.schemas import CANDIDATES, SIGNALS, SOURCE, Reason
 

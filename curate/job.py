@@ -23,7 +23,7 @@ from millpond import faults
 from millpond.config import load
 from millpond.curate.candidates import PAGE_COLUMNS, Candidates
 from millpond.curate.config import CurateConfig
-from millpond.curate.dedup import find_duplicates
+from millpond.curate.dedup.find import find_duplicates
 from millpond.curate.rules import rules_digest, rules_for, sql_case
 from millpond.datafile import DataFileEntry
 from millpond.errors import LakeError

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from millpond.curate.config import CurateConfig
+from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.job import curate
-from millpond.curate.minhash import MinHasher
 from millpond.errors import LakeError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.minhash import MinHasher, shingle_hash
+from millpond.curate.dedup.minhash import MinHasher, shingle_hash
 from millpond.curate.words import content_words
 
 HASHER = MinHasher()

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pytest
 
 from millpond.curate.config import DedupConfig
-from millpond.curate.dedup import _resolve, band_table, find_duplicates
-from millpond.curate.minhash import MinHasher
+from millpond.curate.dedup.find import find_duplicates
+from millpond.curate.dedup.keepers import choose_keepers
+from millpond.curate.dedup.minhash import MinHasher
+from millpond.curate.dedup.near import band_table
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -78,5 +80,5 @@ def test_the_keeper_is_the_most_similar_one_whenever_it_was_settled(spark: Spark
     """`a` stays at once and removes `b` and `d`; `c` stays once `b` is gone, and is more like `d`."""
     edges = [("a", "b", 0.8), ("a", "d", 0.8), ("b", "c", 0.8), ("c", "d", 0.9)]
     frame = spark.createDataFrame(edges, "low string, high string, jaccard double")
-    found = {row.high: (row.low, row.jaccard) for row in _resolve(frame).collect()}
+    found = {row.high: (row.low, row.jaccard) for row in choose_keepers(frame).collect()}
     assert found == {"b": ("a", 0.8), "d": ("c", 0.9)}
