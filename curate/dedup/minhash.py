@@ -1,10 +1,8 @@
-"""MinHash signatures of word shingles, value for value those of datasketch.
+"""MinHash signatures, value for value those of datasketch.
 
-A document is the set of its shingles: each run of `ngram` words (lower case, no punctuation, see
-`millpond.curate.words.content_words`), or all of its words where it has fewer. A shingle's 32-bit hash is
-`shingle_hash` of its words joined by spaces, so `datasketch.MinHash(num_perm, seed, hashfunc=shingle_hash,
-scheme="affine32")` updated with the same bytes holds the same values: stored signatures load into its LSH.
-Here each word is hashed once and the shingles of a text are combined in NumPy, in blocks of bounded memory.
+A text is the set of its shingles' 32-bit hashes (`millpond.curate.dedup.shingles`). With `hashfunc` the function
+there that hashes one shingle, `datasketch.MinHash(num_perm, seed, hashfunc=…, scheme="affine32")` updated with the
+shingles' bytes holds the same values: stored signatures load into its LSH.
 
 Source: Broder 1997 (MinHash, banding as in Leskovec et al., Mining of Massive Datasets, chapter 3);
 permutations: datasketch 2.0, a·h + b modulo 2^32 with odd a over MurmurHash3's finalizer.
@@ -12,78 +10,58 @@ permutations: datasketch 2.0, a·h + b modulo 2^32 with odd a over MurmurHash3's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
-import xxhash
 
-from millpond.curate.words import content_words
+from millpond.curate.dedup.shingles import Hashes, Kind, Shingles
 
-Hashes = npt.NDArray[np.uint32]
-
-_FACTOR = 0x9E3779B97F4A7C15
-_MASK = (1 << 64) - 1
-_BLOCK = 1024
+_VALUES = 1 << 19  # permuted hashes held at a time: what a processor's cache takes
+_GROUP = 1 << 17  # characters of texts shingled at a time
 _EMPTY = np.uint32(0xFFFFFFFF)
 
 
-def shingle_hash(shingle: bytes) -> int:
-    """32-bit hash of a shingle, words joined by single spaces: xxHash64 of each, combined in order."""
-    value = 0
-    for word in shingle.split(b" "):
-        value = (value * _FACTOR + xxhash.xxh64_intdigest(word)) & _MASK
-    return value >> 32
-
-
 class MinHasher:
-    """Signatures of `num_perm` values over shingles of `ngram` words."""
+    """Signatures of `num_perm` values over shingles of `ngram` words or characters."""
 
-    def __init__(self, num_perm: int = 112, ngram: int = 5, seed: int = 1) -> None:
+    def __init__(self, num_perm: int = 112, ngram: int = 5, seed: int = 1, kind: Kind = "words") -> None:
         self.num_perm = num_perm
-        self.ngram = ngram
-        self.seed = seed
+        self.shingles = Shingles(ngram, kind)
         generator = np.random.RandomState(seed)
         factors = generator.randint(0, 1 << 31, num_perm, dtype=np.uint32)
         self._factors = (factors * np.uint32(2) + np.uint32(1))[:, None]
         self._offsets = generator.randint(0, 1 << 32, num_perm, dtype=np.uint32)[:, None]
-
-    def shingles(self, text: str) -> Hashes:
-        """Distinct hashes of the text's shingles, ascending; empty for a text without words."""
-        words = content_words(text)
-        if not words:
-            return np.empty(0, dtype=np.uint32)
-        digest = xxhash.xxh64_intdigest
-        known = {word: digest(word.encode("utf-8", "surrogatepass")) for word in set(words)}
-        hashes = np.fromiter(map(known.__getitem__, words), dtype=np.uint64, count=len(words))
-        size = min(self.ngram, len(words))
-        places = len(words) - size + 1
-        combined = hashes[:places].copy()
-        for shift in range(1, size):
-            combined *= np.uint64(_FACTOR)
-            combined += hashes[shift : shift + places]
-        ordered = np.sort((combined >> np.uint64(32)).astype(np.uint32))
-        return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
-
-    def signature(self, shingles: Hashes) -> Hashes:
-        """The signature of a set of shingle hashes, `num_perm` values; all ones for the empty set."""
-        result = np.full(self.num_perm, _EMPTY, dtype=np.uint32)
-        mixed = _finalised(shingles)
-        for start in range(0, len(mixed), _BLOCK):
-            values = self._factors * mixed[start : start + _BLOCK]
-            values += self._offsets
-            np.minimum(result, values.min(axis=1), out=result)
-        return result
+        self._block = max(_VALUES // num_perm, 1)
+        self._values = np.empty(num_perm * self._block, dtype=np.uint32)
 
     def signatures(self, texts: Iterable[str]) -> list[bytes]:
-        """Signature of each text as little-endian uint32 values."""
-        return [self.signature(self.shingles(text)).astype("<u4", copy=False).tobytes() for text in texts]
+        """Signature of each text as `num_perm` little-endian uint32 values; all ones for a text without shingles."""
+        return [row.tobytes() for group in _groups(texts) for row in self._signatures(group)]
 
-    def jaccard(self, first: Hashes, second: Hashes) -> float:
-        """True Jaccard similarity of two sets of distinct shingle hashes; 0 where both are empty."""
-        common = len(np.intersect1d(first, second, assume_unique=True))
-        union = len(first) + len(second) - common
-        return common / union if union else 0.0
+    def _signatures(self, texts: Sequence[str]) -> Hashes:
+        hashes, starts, stops = self.shingles.hashes(texts)
+        hashes = _finalised(hashes)
+        result = np.full((len(texts), self.num_perm), _EMPTY, dtype="<u4")
+        for row, start, stop in zip(result, starts.tolist(), stops.tolist(), strict=True):
+            for at in range(start, stop, self._block):
+                part = hashes[at : min(at + self._block, stop)]
+                values = self._values[: self.num_perm * len(part)].reshape(self.num_perm, len(part))
+                np.multiply(self._factors, part, out=values)
+                values += self._offsets
+                np.minimum(row, values.min(axis=1), out=row)
+        return result
+
+
+def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
+    group, size = [], 0
+    for text in texts:
+        group.append(text)
+        size += len(text)
+        if size >= _GROUP:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _finalised(hashes: Hashes) -> Hashes:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from millpond.curate.config import DedupConfig
-from millpond.curate.dedup.minhash import MinHasher
+from millpond.curate.dedup.shingles import Shingles, jaccard
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -73,11 +73,11 @@ def _confirmed(pairs: DataFrame, texts: DataFrame, config: DedupConfig) -> DataF
     )
 
     def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        hasher = MinHasher(config.bands * config.rows, config.ngram, config.seed)
+        shingles = Shingles(config.ngram)
         for batch in batches:
             lows, highs = batch["low_text"].to_pylist(), batch["high_text"].to_pylist()
-            shingles = {text: hasher.shingles(text) for text in {*lows, *highs}}
-            similar = [hasher.jaccard(shingles[low], shingles[high]) for low, high in zip(lows, highs, strict=True)]
+            sets = {text: shingles.of(text) for text in {*lows, *highs}}
+            similar = [jaccard(sets[low], sets[high]) for low, high in zip(lows, highs, strict=True)]
             yield pa.RecordBatch.from_arrays(
                 [batch["low"], batch["high"], pa.array(similar, pa.float64())],
                 names=["low", "high", "jaccard"],

@@ -10,6 +10,7 @@ import pytest
 
 from millpond.curate.config import CurateConfig
 from millpond.curate.dedup.minhash import MinHasher
+from millpond.curate.dedup.shingles import jaccard
 from millpond.curate.job import curate
 from millpond.errors import LakeError
 from millpond.ingest.config import IngestConfig
@@ -83,7 +84,7 @@ def test_same_digest_for_any_partitions(
     texts = {row["doc_id"]: row["text"] for row in candidates}
     for row in found:
         assert row["keeper_id"] in kept and row["keeper_id"] < row["doc_id"]
-        true = hasher.jaccard(*(hasher.shingles(texts[row[side]]) for side in ("doc_id", "keeper_id")))
+        true = jaccard(*(hasher.shingles.of(texts[row[side]]) for side in ("doc_id", "keeper_id")))
         assert row["jaccard"] == pytest.approx(true) and true >= 0.7
 
 

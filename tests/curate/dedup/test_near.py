@@ -14,6 +14,7 @@ from millpond.curate.dedup.find import find_duplicates
 from millpond.curate.dedup.keepers import choose_keepers
 from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.dedup.near import band_table
+from millpond.curate.dedup.shingles import jaccard
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -66,10 +67,10 @@ def test_a_chain_of_likenesses_is_not_one_cluster(spark: SparkSession) -> None:
     found = {row.doc_id: row for row in find_duplicates(frame, frame.select("doc_id", "text"), config).collect()}
 
     # The rule, stated directly: in order of id, a document goes if a kept one of smaller id is like it.
-    shingles = {doc_id: hasher.shingles(text) for doc_id, text in rows}
+    shingles = {doc_id: hasher.shingles.of(text) for doc_id, text in rows}
     kept: list[str] = []
     for doc_id in sorted(shingles):
-        if not any(hasher.jaccard(shingles[doc_id], shingles[other]) >= 0.75 for other in kept):
+        if not any(jaccard(shingles[doc_id], shingles[other]) >= 0.75 for other in kept):
             kept.append(doc_id)
     assert set(found) == set(shingles) - set(kept)
     assert all(row.keeper_id in kept for row in found.values())
