@@ -16,8 +16,10 @@ import numpy as np
 
 from millpond.curate.dedup.shingles import Hashes, Kind, Shingles
 
-_VALUES = 1 << 19  # permuted hashes held at a time: what a processor's cache takes
-_GROUP = 1 << 17  # characters of texts shingled at a time
+# So many characters of texts are shingled together, and so many permutations of their shingles taken at a time,
+# that what is worked on stays in a processor's cache.
+_GROUP = 1 << 17
+_ROWS = 4
 _EMPTY = np.uint32(0xFFFFFFFF)
 
 
@@ -31,8 +33,6 @@ class MinHasher:
         factors = generator.randint(0, 1 << 31, num_perm, dtype=np.uint32)
         self._factors = (factors * np.uint32(2) + np.uint32(1))[:, None]
         self._offsets = generator.randint(0, 1 << 32, num_perm, dtype=np.uint32)[:, None]
-        self._block = max(_VALUES // num_perm, 1)
-        self._values = np.empty(num_perm * self._block, dtype=np.uint32)
 
     def signatures(self, texts: Iterable[str]) -> list[bytes]:
         """Signature of each text as `num_perm` little-endian uint32 values; all ones for a text without shingles."""
@@ -40,15 +40,16 @@ class MinHasher:
 
     def _signatures(self, texts: Sequence[str]) -> Hashes:
         hashes, starts, stops = self.shingles.hashes(texts)
-        hashes = _finalised(hashes)
+        filled = np.flatnonzero(starts < stops)
+        filled = filled[np.argsort(starts[filled])]
+        # Every second of the ranges between these bounds is a text's; the last has to lie within.
+        bounds = np.stack((starts[filled], stops[filled]), axis=1).ravel()
+        hashes = np.append(_finalised(hashes), _EMPTY)
         result = np.full((len(texts), self.num_perm), _EMPTY, dtype="<u4")
-        for row, start, stop in zip(result, starts.tolist(), stops.tolist(), strict=True):
-            for at in range(start, stop, self._block):
-                part = hashes[at : min(at + self._block, stop)]
-                values = self._values[: self.num_perm * len(part)].reshape(self.num_perm, len(part))
-                np.multiply(self._factors, part, out=values)
-                values += self._offsets
-                np.minimum(row, values.min(axis=1), out=row)
+        for at in range(0, self.num_perm if len(filled) else 0, _ROWS):
+            values = self._factors[at : at + _ROWS] * hashes
+            values += self._offsets[at : at + _ROWS]
+            result[filled, at : at + _ROWS] = np.minimum.reduceat(values, bounds, axis=1)[:, ::2].T
         return result
 
 
