@@ -1,7 +1,8 @@
 """Duplicates: which documents repeat another, decided the same for any partitioning and input order.
 
-Exact copies go first (`exact`), so a text that stands there a million times is compared once; near copies among what
-is left (`near`) are pairs confirmed by their true Jaccard similarity, of which `keepers` decides who stays.
+Other fetches of one address go first where that is asked for, then exact copies, so a text that stands there a million
+times is compared once, then near copies: pairs that MinHash proposes and true similarity confirms (`near`), of which
+`keepers` decides who stays. Who stays among copies is a matter of `rank`.
 """
 
 from __future__ import annotations
@@ -9,57 +10,67 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millpond.curate.config import DedupConfig
-from millpond.curate.dedup.exact import exact_duplicates
+from millpond.curate.dedup.exact import exact_copies, url_copies
 from millpond.curate.dedup.keepers import choose_keepers
-from millpond.curate.dedup.near import similar_pairs
+from millpond.curate.dedup.near import compared, proposed
+from millpond.curate.dedup.rank import doc_id_of
+from millpond.curate.dedup.scratch import Scratch
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-#: duplicates as found: doc_id, keeper_id, kind, jaccard
-DUPLICATE_SCHEMA = "doc_id string, keeper_id string, kind string, jaccard double"
+#: Columns of a candidate that decide, besides the quality signal.
+COLUMNS = ("doc_id", "url", "text_digest", "minhash", "fetched_at", "crawl", "registered_domain", "source_file")
 
 
-def find_duplicates(documents: DataFrame, texts: DataFrame, config: DedupConfig) -> DataFrame:
-    """Duplicates among `documents` (columns doc_id, text_digest, minhash); `texts` (doc_id, text) may hold more.
+def find_duplicates(documents: DataFrame, texts: DataFrame, config: DedupConfig, scratch: Scratch) -> DataFrame:
+    """Duplicates among `documents` (`COLUMNS`, with `rank` and `scope`); `texts` (rank, text) may hold more.
 
     Returns:
-        doc_id, keeper_id, kind (exact or near) and jaccard, one row per document to remove; a keeper is
+        doc_id, keeper_id, kind (url, exact or near) and jaccard, one row per document to remove; a keeper is
         never itself removed.
     """
     from pyspark.sql import functions as f
 
-    exact = exact_duplicates(documents) if config.exact else _nothing(documents)
-    if not config.near:
-        return exact
-    exact = exact.localCheckpoint()
-    unique = documents.join(exact.select("doc_id"), "doc_id", "left_anti")
-    near = _near(unique, texts, config).localCheckpoint()
-    # A text whose keeper goes as a near duplicate goes with it, to the same keeper.
-    moved = near.select(
-        f.col("doc_id").alias("keeper_id"),
-        f.col("keeper_id").alias("near_keeper"),
-        f.col("jaccard").alias("near_jaccard"),
-    )
-    exact = exact.join(moved, "keeper_id", "left").select(
-        "doc_id",
-        f.coalesce("near_keeper", "keeper_id").alias("keeper_id"),
-        f.when(f.col("near_keeper").isNull(), f.col("kind")).otherwise("near").alias("kind"),
-        f.coalesce("near_jaccard", "jaccard").alias("jaccard"),
-    )
-    return exact.unionByName(near)
-
-
-def _nothing(documents: DataFrame) -> DataFrame:
-    return documents.sparkSession.createDataFrame([], DUPLICATE_SCHEMA)
-
-
-def _near(documents: DataFrame, texts: DataFrame, config: DedupConfig) -> DataFrame:
-    from pyspark.sql import functions as f
-
-    return choose_keepers(similar_pairs(documents, texts, config)).select(
-        f.col("high").alias("doc_id"),
-        f.col("low").alias("keeper_id"),
-        f.lit("near").alias("kind"),
+    left = documents
+    nobody = documents.sparkSession.createDataFrame([], "low string, high string")
+    by_url = nobody
+    if config.url != "off":
+        by_url = scratch.keep(url_copies(left, newest=config.url == "newest"))
+        left = _without(left, by_url)
+    exact = nobody
+    if config.exact:
+        exact = scratch.keep(exact_copies(left))
+        left = _without(left, exact)
+    near = nobody.withColumn("jaccard", f.lit(1.0))
+    if config.near:
+        pairs = compared(scratch.keep(proposed(left, config)), texts, config)
+        near = scratch.keep(choose_keepers(pairs.where(f.col("jaccard") >= config.threshold), scratch))
+    # A document whose keeper goes, goes with it to the same keeper.
+    exact = _moved(exact, near).withColumn("kind", f.when(f.col("jaccard").isNull(), "exact").otherwise("near"))
+    exact = exact.withColumn("jaccard", f.coalesce("jaccard", f.lit(1.0)))
+    near = near.withColumn("kind", f.lit("near"))
+    found = exact.unionByName(near)
+    if config.url != "off":
+        moved = _moved(by_url, found).select("low", "high")
+        found = found.unionByName(compared(moved, texts, config).withColumn("kind", f.lit("url")))
+    return found.select(
+        doc_id_of(f.col("high"), config).alias("doc_id"),
+        doc_id_of(f.col("low"), config).alias("keeper_id"),
+        "kind",
         "jaccard",
     )
+
+
+def _without(documents: DataFrame, copies: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as f
+
+    return documents.join(copies.select(f.col("high").alias("rank")), "rank", "left_anti")
+
+
+def _moved(copies: DataFrame, found: DataFrame) -> DataFrame:
+    """(low, high, jaccard): copies of a document that goes itself are its keeper's, at its similarity; else null."""
+    from pyspark.sql import functions as f
+
+    onward = found.select(f.col("high").alias("low"), f.col("low").alias("keeper"), "jaccard")
+    return copies.join(onward, "low", "left").select(f.coalesce("keeper", "low").alias("low"), "high", "jaccard")

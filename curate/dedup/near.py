@@ -22,31 +22,27 @@ if TYPE_CHECKING:
 _PAIR_SCHEMA = "low string, high string, jaccard double"
 
 
-def similar_pairs(documents: DataFrame, texts: DataFrame, config: DedupConfig) -> DataFrame:
-    """Pairs (low, high, jaccard), low < high, of `documents` (doc_id, minhash) that reach the threshold."""
-    return _confirmed(_proposed(documents, config), texts, config)
-
-
-def _proposed(documents: DataFrame, config: DedupConfig) -> DataFrame:
-    """Pairs (low, high) that share a band."""
+def proposed(documents: DataFrame, config: DedupConfig) -> DataFrame:
+    """Pairs (low, high) of `documents` (rank, scope, minhash) that share a band, each once."""
     from pyspark.sql import Window
     from pyspark.sql import functions as f
 
-    bands, rows = config.bands, config.rows
+    bands, rows = config.banding.bands, config.banding.rows
 
     def band_keys(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             yield band_table(batch, bands, rows)
 
-    keys = documents.select("doc_id", "minhash").mapInArrow(band_keys, "doc_id string, band binary")
-    ranked = keys.withColumn("rank", f.row_number().over(Window.partitionBy("band").orderBy("doc_id")))
-    low = ranked.where(f.col("rank") <= config.anchors).select("band", f.col("doc_id").alias("low"))
-    high = ranked.where("rank > 1").select("band", f.col("doc_id").alias("high"))
-    return low.join(high, "band").where("low < high").select("low", "high").distinct()
+    keys = documents.select("rank", "scope", "minhash").mapInArrow(band_keys, "rank string, scope string, band binary")
+    window = Window.partitionBy("scope", "band").orderBy("rank")
+    placed = keys.withColumn("place", f.row_number().over(window))
+    low = placed.where(f.col("place") <= config.anchors).select("scope", "band", f.col("rank").alias("low"))
+    high = placed.where("place > 1").select("scope", "band", f.col("rank").alias("high"))
+    return low.join(high, ["scope", "band"]).where("low < high").select("low", "high").distinct()
 
 
 def band_table(batch: pa.RecordBatch, bands: int, rows: int) -> pa.RecordBatch:
-    """One row per document and band; a band's key is its number and its `rows` signature values as bytes.
+    """One row (rank, scope, band) per document and band; a band is its number and its signature values as bytes.
 
     Raises:
         ValueError: a signature does not have `bands` × `rows` values.
@@ -58,30 +54,30 @@ def band_table(batch: pa.RecordBatch, bands: int, rows: int) -> pa.RecordBatch:
     keys[:, :, 1:] = signatures.reshape(count, bands, rows)
     width = pa.binary(keys.itemsize * (1 + rows))
     fixed = pa.FixedSizeBinaryArray.from_buffers(width, count * bands, [None, pa.py_buffer(keys)])
+    documents = pa.array(np.repeat(np.arange(count), bands))
     return pa.RecordBatch.from_arrays(
-        [batch["doc_id"].take(pa.array(np.repeat(np.arange(count), bands))), fixed.cast(pa.binary())],
-        names=["doc_id", "band"],
+        [batch["rank"].take(documents), batch["scope"].take(documents), fixed.cast(pa.binary())],
+        names=["rank", "scope", "band"],
     )
 
 
-def _confirmed(pairs: DataFrame, texts: DataFrame, config: DedupConfig) -> DataFrame:
-    """Pairs whose shingle sets have a true Jaccard similarity of at least the threshold."""
+def compared(pairs: DataFrame, texts: DataFrame, config: DedupConfig) -> DataFrame:
+    """Pairs (low, high) with the true Jaccard similarity of their shingle sets; `texts` are (rank, text)."""
     from pyspark.sql import functions as f
 
-    both = pairs.join(texts.select(f.col("doc_id").alias("low"), f.col("text").alias("low_text")), "low").join(
-        texts.select(f.col("doc_id").alias("high"), f.col("text").alias("high_text")), "high"
-    )
+    low = texts.select(f.col("rank").alias("low"), f.col("text").alias("low_text"))
+    high = texts.select(f.col("rank").alias("high"), f.col("text").alias("high_text"))
+    banding = config.banding
 
     def compare(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        shingles = Shingles(config.ngram)
+        shingles = Shingles(banding.ngram, banding.shingles)
         for batch in batches:
             lows, highs = batch["low_text"].to_pylist(), batch["high_text"].to_pylist()
             sets = {text: shingles.of(text) for text in {*lows, *highs}}
             similar = [jaccard(sets[low], sets[high]) for low, high in zip(lows, highs, strict=True)]
             yield pa.RecordBatch.from_arrays(
-                [batch["low"], batch["high"], pa.array(similar, pa.float64())],
-                names=["low", "high", "jaccard"],
+                [batch["low"], batch["high"], pa.array(similar, pa.float64())], names=["low", "high", "jaccard"]
             )
 
-    compared = both.select("low", "high", "low_text", "high_text").mapInArrow(compare, _PAIR_SCHEMA)
-    return compared.where(f.col("jaccard") >= config.threshold)
+    both = pairs.join(low, "low").join(high, "high").select("low", "high", "low_text", "high_text")
+    return both.mapInArrow(compare, _PAIR_SCHEMA)
