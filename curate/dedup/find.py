@@ -44,7 +44,7 @@ def find_duplicates(documents: DataFrame, texts: DataFrame, config: DedupConfig,
         left = _without(left, exact)
     near = nobody.withColumn("jaccard", f.lit(1.0))
     if config.near:
-        pairs = compared(scratch.keep(proposed(left, config)), texts, config)
+        pairs = compared(proposed(left, config), texts, config)
         near = scratch.keep(choose_keepers(pairs.where(f.col("jaccard") >= config.threshold), scratch))
     # A document whose keeper goes, goes with it to the same keeper.
     exact = _moved(exact, near).withColumn("kind", f.when(f.col("jaccard").isNull(), "exact").otherwise("near"))
