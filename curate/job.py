@@ -192,8 +192,8 @@ def _account(ledger: Ledger, candidates: DataFrame, written: Mapping[str, DataFr
     ledger.add("bytes", "in", total["body_bytes"])
     for step, before, after in zip(STEPS, steps, steps[1:], strict=False):
         ledger.add("bytes", "transformed", total[before] - total[after], step)
-    before = candidates.select("doc_id", f.col("text_bytes").alias("before"))
-    [lost] = written[DOCUMENTS.name].join(before, "doc_id").agg(f.sum(f.col("before") - f.col("text_bytes"))).collect()
+    whole = candidates.select("doc_id", f.col("text_bytes").alias("before"))
+    [lost] = written[DOCUMENTS.name].join(whole, "doc_id").agg(f.sum(f.col("before") - f.col("text_bytes"))).collect()
     ledger.add("bytes", "transformed", lost[0] or 0, REPEATED)
     lines: tuple[tuple[TableSpec, Entry, Entry, Column], ...] = (
         (DOCUMENTS, "out", "out", f.lit("")),

@@ -26,11 +26,12 @@ def ranked(documents: DataFrame, config: DedupConfig) -> DataFrame:
     signal that is the quality.
     """
     from pyspark.sql import functions as f
+    from pyspark.sql.pandas.functions import arrow_udf
 
     scope = f.coalesce("crawl", f.lit("")) if config.scope == "crawl" else f.lit("")
     key: Column = f.col("doc_id")
     if config.quality:
-        key = f.concat(f.arrow_udf(falling, "string")(f.col(config.quality).cast("double")), key)
+        key = f.concat(arrow_udf(falling, "string")(f.col(config.quality).cast("double")), key)
     if config.priority:
         place = f.lit(len(config.priority))
         for number, source in reversed(list(enumerate(config.priority))):
