@@ -31,7 +31,9 @@ def ranked(documents: DataFrame, config: DedupConfig) -> DataFrame:
     scope = f.coalesce("crawl", f.lit("")) if config.scope == "crawl" else f.lit("")
     key: Column = f.col("doc_id")
     if config.quality:
-        key = f.concat(arrow_udf(falling, "string")(f.col(config.quality).cast("double")), key)
+        # The stub asks for a function type; given one, the call warns that type hints are preferred.
+        quality = arrow_udf(falling, "string")  # type: ignore[call-overload]
+        key = f.concat(quality(f.col(config.quality).cast("double")), key)
     if config.priority:
         place = f.lit(len(config.priority))
         for number, source in reversed(list(enumerate(config.priority))):
