@@ -1,8 +1,8 @@
-"""One side of `benchmarks.minhash`: the seconds it takes to sign texts on one core, as one line of JSON.
+"""One side of `benchmarks.minhash`: the processor seconds it takes to sign texts on one core, as one line of JSON.
 
     PYTHON minhash_side.py SIDE TEXTS.json PERMUTATIONS
 
-What is timed, in seconds of processor time, starts from the texts as Python strings, unless the side's name says that shingles are ready.
+What is timed starts from the texts as Python strings, unless the side's name says that shingles are ready.
 Imports and a first pass over the first hundred are not timed.
 """
 
