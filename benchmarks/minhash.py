@@ -46,7 +46,7 @@ Millpond with numpy {numpy}; datasketch {datasketch} and rensa {rensa} with nump
 
 {count:,} texts of real pages (WCXB, extracted by resiliparse and normalised), {characters:,} characters. Timed is
 everything from the text as a Python string to its signature, in processor time: words, shingles of five words,
-hashes, permutations. A peer's shingles are lists of joined words, made by `benchmarks/minhash_side.py` as its users do;
+hashes, permutations. A peer's shingles are lists of joined words, made by `benchmarks/minhash_side.py` as users do;
 rensa is also shown with its shingles ready, which leaves out most of the work. Each side ran {rounds} times in a
 process of its own, in turn with the others; the median counts. rensa does less for each permutation, so its time
 hardly grows with their number; its signatures are not datasketch's, Millpond's are, value for value.
