@@ -17,10 +17,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from benchmarks import peer
 from benchmarks.machine import describe
 from benchmarks.measure import BenchmarkError
 from benchmarks.pages import ROOT, gold_folder
-from benchmarks.run import BENCH, PINS, ensure_peer, say
+from benchmarks.run import BENCH, say
 from benchmarks.texts import main_texts
 
 from millpond.curate.config import C4Config
@@ -80,10 +81,10 @@ FILTERS = {
 def main() -> None:
     """Judge, compare and write the page."""
     try:
-        ensure_peer()
+        peer.ensure("datatrove")
         texts = list(map(normalise, main_texts(gold_folder())))
         ours, same, shipped = own_verdicts(texts), theirs(texts, "millpond"), theirs(texts, "spacy")
-        PAGE.write_text(page(ours, same, shipped, describe(ROOT, PINS, 1)))
+        PAGE.write_text(page(ours, same, shipped, describe(ROOT, peer.pins("datatrove"), 1)))
         say(f"written: {PAGE.relative_to(ROOT)}")
     except MillpondError as error:
         sys.stderr.write(f"benchmark: {error}\n")
@@ -100,7 +101,7 @@ def theirs(texts: Sequence[str], words: str) -> Verdicts:
     given.write_text(json.dumps(texts))
     done = subprocess.run(
         [
-            *(str(BENCH / "datatrove" / "bin" / "python"), str(ROOT / "benchmarks" / "verdicts_side.py")),
+            *(str(peer.python("datatrove")), str(ROOT / "benchmarks" / "verdicts_side.py")),
             *("--texts", str(given), "--report", str(report), "--words", words),
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1"},

@@ -20,15 +20,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millpond.curate.config import CurateConfig
+from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.isolate import OK, Isolated
-from millpond.curate.minhash import MinHasher
 from millpond.curate.signals.language import identify
 from millpond.curate.signals.measure import Measure
 from millpond.schemas import CANDIDATES, SOURCE, Reason
 
 Row = dict[str, Any]
 
-_COPIED = ("url", "registered_domain", "fetched_at", *(name for name, _ in SOURCE))
+_COPIED = ("url", "registered_domain", "fetched_at", "crawl", *(name for name, _ in SOURCE))
 #: Columns of a page that are read; a scan needs no others.
 PAGE_COLUMNS = ("page_id", *_COPIED, "content_type", "charset", "body")
 
@@ -41,7 +41,8 @@ class Candidates:
         self._child = Isolated(
             "millpond.curate.extract:page", config.extract.timeout_seconds, config.extract.memory_mb
         )
-        self._hasher = MinHasher(config.dedup.num_perm, config.dedup.ngram, config.dedup.seed)
+        banding = config.dedup.banding
+        self._hasher = MinHasher(banding.num_perm, banding.ngram, config.dedup.seed, banding.shingles)
         self._measure = Measure(config)
         self._bounds = config.normalise.model_dump()
 

@@ -8,14 +8,18 @@ run under any other setting extracts all pages again.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from millpond.config import StageConfig
+from millpond.curate.dedup.presets import PRESETS as DEDUP_PRESETS
+from millpond.curate.dedup.presets import Banding, Preset
 from millpond.curate.presets import PRESETS, known_rules
 from millpond.curate.rules import LANGUAGE_SCORE
+from millpond.schemas import SIGNALS
 
 
 def _off(value: object) -> object:
@@ -149,30 +153,72 @@ class RefinedWebConfig(StageConfig):
     """Fail lines with fewer words; words are what stands between spaces."""
 
 
-class DedupConfig(StageConfig):
-    """Exact and near duplicates."""
+class LinesConfig(StageConfig):
+    """Lines or paragraphs that stand in many documents: menus, notices, quotations."""
 
+    unit: Literal["off", "lines", "paragraphs"] = "off"
+    """What is compared. A paragraph ends at an empty line."""
+    max_documents: int = Field(default=10, ge=1)
+    """What stands in more documents than this is removed from all but the first of them."""
+
+
+class DedupConfig(StageConfig):
+    """URL, exact, near and line duplicates: what is compared, and who stays."""
+
+    scope: Literal["global", "crawl"] = "global"
+    """Compare all documents, or only those of one crawl: FineWeb found what crawls share worth keeping."""
+    url: Literal["off", "newest", "oldest"] = "off"
+    """Keep one fetch of an address: the newest or the oldest. Off, because what differs under one address (front
+    pages, forums) is text of its own, and what does not differ is found as exact or near."""
     exact: bool = True
     """Remove documents whose text has the same digest."""
     near: bool = True
     """Remove documents whose shingles overlap by `threshold` or more with their keeper's."""
-    ngram: int = Field(default=5, ge=1)
-    """Words in a shingle."""
-    bands: int = Field(default=14, ge=1)
-    """Bands of a signature; two documents are compared when any band agrees."""
-    rows: int = Field(default=8, ge=1)
-    """Signature values in a band. A pair of similarity s is compared with chance 1 − (1 − s^rows)^bands."""
+    preset: Preset = "fineweb"
+    """Shingles and bands as published: fineweb, refinedweb, text-dedup or nemo-curator."""
+    shingles: Literal["words", "characters"] | None = None
+    """What a shingle is a run of. Null takes the preset's."""
+    ngram: int | None = Field(default=None, ge=1)
+    """Words or characters in a shingle. Null takes the preset's."""
+    bands: int | None = Field(default=None, ge=1)
+    """Bands of a signature; two documents are compared when any band agrees. Null takes the preset's."""
+    rows: int | None = Field(default=None, ge=1)
+    """Signature values in a band. Null takes the preset's."""
     threshold: float = Field(default=0.75, gt=0, le=1)
     """True Jaccard similarity from which a document counts as a copy."""
     anchors: int = Field(default=64, ge=1)
-    """In a band shared by more documents than this, each is compared with that many smallest ones only."""
+    """In a band shared by more documents than this, each is compared with that many first ones only."""
     seed: int = Field(default=1, ge=0, lt=2**32)
     """Seed of the permutations."""
+    priority: tuple[str, ...] = ()
+    """Sources whose copy stays before any other's, best first: a crawl, a registered domain, or what a source file's
+    name begins with."""
+    quality: str | None = None
+    """Signal by which the better copy stays, among sources of the same priority: higher is better."""
+    lines: LinesConfig = LinesConfig()
+    """Lines and paragraphs across documents."""
+    max_cluster_share: float = Field(default=0.5, gt=0, le=1)
+    """The audit refuses a corpus of which one document and its copies were a larger share."""
+    max_removed_share: float = Field(default=0.95, gt=0, le=1)
+    """The audit refuses a corpus that lost a larger share of a crawl or a registered domain as copies."""
+    judged_from: int = Field(default=1000, ge=1)
+    """Sources, and a corpus, of fewer documents have no shares that are judged."""
 
     @property
-    def num_perm(self) -> int:
-        """Values in a signature."""
-        return self.bands * self.rows
+    def banding(self) -> Banding:
+        """The preset with what differs from it."""
+        given = {name: getattr(self, name) for name in ("shingles", "ngram", "bands", "rows")}
+        return replace(
+            DEDUP_PRESETS[self.preset], **{name: value for name, value in given.items() if value is not None}
+        )
+
+    @field_validator("quality")
+    @classmethod
+    def _is_a_signal(cls, value: str | None) -> str | None:
+        known = [name for name, _ in SIGNALS]
+        if value is not None and value not in known:
+            raise ValueError(f"no signal {value!r} (known: {', '.join(known)})")
+        return value
 
 
 class CurateConfig(StageConfig):

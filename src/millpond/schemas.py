@@ -48,8 +48,10 @@ class Reason(StrEnum):
     REFINEDWEB = "refinedweb"
     CURATOR = "curator"
     # curate: duplicates, by kind
+    URL = "url"
     EXACT = "exact"
     NEAR = "near"
+    LINE = "line"  # nothing left but what stands in other documents, or a copy of such a document
     # tokenize
     NO_TOKENS = "no_tokens"
 
@@ -210,6 +212,7 @@ CANDIDATES = TableSpec(
             ("text_bytes", LONG),  # of text
             *SIGNALS,
             ("minhash", BINARY),  # little-endian uint32 values, datasketch's affine32 scheme
+            ("crawl", STRING),
             *SOURCE,
         ),
         required=("doc_id", "url", "outcome"),
@@ -237,7 +240,7 @@ DOCUMENTS = TableSpec(
             (
                 "cluster_id",
                 STRING,
-            ),  # smallest doc_id of its near-duplicate cluster; its own where it is alone
+            ),  # of the document and its copies: its own doc_id
             ("cluster_size", LONG),
             ("rules", STRING),  # digest of the rules that kept it
             *SOURCE,
@@ -254,7 +257,7 @@ REJECTS = TableSpec(
         (
             ("doc_id", STRING),
             ("url", STRING),
-            ("stage", STRING),  # extract or filter
+            ("stage", STRING),  # extract, filter or dedup
             ("reason", STRING),
             ("rule", STRING),  # the first rule that failed, in the preset's order
             ("value", FLOAT),
@@ -274,7 +277,7 @@ DUPLICATES = TableSpec(
             ("doc_id", STRING),
             ("url", STRING),
             ("keeper_id", STRING),
-            ("kind", STRING),  # exact or near
+            ("kind", STRING),  # url, exact or near
             ("jaccard", FLOAT),  # true Jaccard of the shingle sets of doc_id and keeper_id
             ("cluster_id", STRING),
             ("text_bytes", LONG),

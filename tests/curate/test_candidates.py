@@ -14,7 +14,7 @@ import pytest
 
 from millpond.curate.candidates import Candidates
 from millpond.curate.config import CurateConfig
-from millpond.curate.minhash import MinHasher
+from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.presets import rules_for
 from millpond.curate.rules import verdict
 from millpond.schemas import CANDIDATES, PAGES, SIGNALS, Reason

@@ -16,7 +16,7 @@ def test_defaults() -> None:
     assert config.extract.extractor == "trafilatura"
     assert config.rules.preset == "fineweb"
     assert config.removes_c4_lines
-    assert config.dedup.num_perm == 112
+    assert config.dedup.banding.num_perm == 112
 
 
 def test_from_toml(tmp_path: Path) -> None:

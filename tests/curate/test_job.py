@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from millpond.curate.config import CurateConfig
+from millpond.curate.dedup.minhash import MinHasher
+from millpond.curate.dedup.shingles import jaccard
 from millpond.curate.job import curate
-from millpond.curate.minhash import MinHasher
-from millpond.errors import LakeError
+from millpond.errors import AuditError, LakeError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files
 from millpond.lake import Lake
@@ -83,7 +85,7 @@ def test_same_digest_for_any_partitions(
     texts = {row["doc_id"]: row["text"] for row in candidates}
     for row in found:
         assert row["keeper_id"] in kept and row["keeper_id"] < row["doc_id"]
-        true = hasher.jaccard(*(hasher.shingles(texts[row[side]]) for side in ("doc_id", "keeper_id")))
+        true = jaccard(*(hasher.shingles.of(texts[row[side]]) for side in ("doc_id", "keeper_id")))
         assert row["jaccard"] == pytest.approx(true) and true >= 0.7
 
 
@@ -104,6 +106,47 @@ def test_a_page_that_loses_every_line_is_no_document(lake: Lake, tmp_path: Path)
     assert lake.read("corpus.documents")["text"].to_pylist() == texts[:1]
     [row] = lake.read("corpus.rejects").to_pylist()
     assert (row["stage"], row["reason"], row["rule"], row["value"]) == ("filter", "empty", "min_text_bytes", 0)
+
+
+def test_what_many_documents_hold_goes_from_all_but_the_first(lake: Lake, tmp_path: Path) -> None:
+    """And a document of which nothing is left is no document, nor is its copy; a runaway is refused."""
+    own = [f"Own text number {n} with some words of its own." for n in range(3)]
+    texts = [*(f"The menu of the site.\n{text}" for text in own), *["The menu of the site."] * 2]
+    path = tmp_path / "menus.jsonl"
+    path.write_text("".join(json.dumps({"url": f"http://h.test/{n}", "text": t}) + "\n" for n, t in enumerate(texts)))
+    ingest_files(lake, [str(path)], IngestConfig.model_validate({"text": {"url_column": "url"}}))
+    dedup = {"lines": {"unit": "lines", "max_documents": 2}}
+    capped = {"rules": {"preset": "none"}, "dedup": {"judged_from": 2, "max_removed_share": 0.1}}
+    with pytest.raises(
+        AuditError, match=r"removed_share on registered_domain failed, seen h.test lost 1 of 5 documents"
+    ):
+        curate(lake, CurateConfig.model_validate(capped))
+    assert "corpus.documents" not in lake.tables()
+
+    curate(lake, CurateConfig.model_validate({"rules": {"preset": "none"}, "dedup": dedup}))
+    documents = lake.read("corpus.documents").to_pylist()
+    left = {row["url"][-1]: row["text"] for row in documents}
+    rejects = lake.read("corpus.rejects").to_pylist()
+    kept_menu = {number for number, text in left.items() if text.startswith("The menu")}
+    assert (
+        len(kept_menu) == 1
+        and {n: left[n] for n in left.keys() - kept_menu - {"3", "4"}}.items()
+        <= dict(zip("012", own, strict=True)).items()
+    )
+    for row in documents:
+        assert row["text_digest"] == hashlib.sha256(row["text"].encode()).hexdigest()
+        assert row["text_bytes"] == len(row["text"].encode())
+    for row in rejects:
+        assert (row["stage"], row["reason"], row["rule"], row["threshold"]) == (
+            "dedup",
+            "line",
+            "lines.max_documents",
+            2,
+        )
+    gone = lake.read("corpus.duplicates").num_rows
+    assert len(documents) + len(rejects) + gone == 5
+    # Of the two documents that are the menu alone one is the other's copy; both stay together or go together.
+    assert (len(rejects), gone) == ((0, 1) if kept_menu <= {"3", "4"} else (2, 0))
 
 
 def test_nothing_to_curate(lake: Lake) -> None:
