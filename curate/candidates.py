@@ -4,7 +4,8 @@
 its language, every signal and the MinHash signature. A page without text keeps its row: `outcome` says why,
 and text and signals are null. Language and Gopher's signals are of the normalised text, C4's of its lines and
 FineWeb's of what C4's line rules leave, whatever the preset. Where the preset removes lines, what they leave is
-also the candidate's text, and may be empty: the rules judge that. Extraction and normalisation run in a child
+also the candidate's text, and may be empty: the rules judge that. Last of all personal data in that text is masked,
+so MinHash and digest see the placeholders. Extraction and normalisation run in a child
 process that can be killed; the rest is all but linear in the text.
 """
 
@@ -23,6 +24,8 @@ from millpond.curate.config import CurateConfig
 from millpond.curate.isolate import OK, Isolated
 from millpond.curate.language import identify
 from millpond.curate.minhash import MinHasher
+from millpond.curate.privacy.flagged import FlaggedWords
+from millpond.curate.privacy.pii import mask
 from millpond.curate.words import split_words
 from millpond.schemas import CANDIDATES, SIGNALS, SOURCE, Reason
 
@@ -36,8 +39,9 @@ PAGE_COLUMNS = ("page_id", *_COPIED, "content_type", "charset", "body")
 class Candidates:
     """Turns batches of pages into batches of candidates; a context manager that holds the child process."""
 
-    def __init__(self, config: CurateConfig) -> None:
+    def __init__(self, config: CurateConfig, flagged: FlaggedWords | None = None) -> None:
         self.config = config
+        self._flagged = FlaggedWords(config.flagged.words) if flagged is None else flagged
         self._child = Isolated(
             "millpond.curate.extract:page", config.extract.timeout_seconds, config.extract.memory_mb
         )
@@ -70,6 +74,7 @@ class Candidates:
         row.update({name: page[name] for name in _COPIED})
         row.update(doc_id=page["page_id"], body_bytes=len(page["body"]))
         row.update(dict.fromkeys(("decoded_bytes", "extracted_bytes", "normalised_bytes", "text_bytes"), 0))
+        row["cleaned_bytes"] = 0
         text = self._text(page, row)
         if text is None:
             return row
@@ -80,10 +85,15 @@ class Candidates:
         signals |= c4.signals(text, self.config.c4)
         cleaned = c4.clean_lines(text, self.config.c4)
         signals |= fineweb.signals(cleaned, len(words if cleaned == text else split_words(cleaned)))
-        row.update({name: signals[name] for name, _ in SIGNALS})
+        flagged = self._flagged.count(text, words, row["language"])
+        signals |= {"flagged_word_count": flagged, "flagged_word_ratio": _ratio(flagged, signals["word_count"])}
         if self.config.removes_lines:
             text = cleaned
-        data = text.encode()
+        masked, found = mask(text, self.config.pii)
+        signals |= {f"pii_{kind}_count": count for kind, count in found.items()} | {"pii_count": sum(found.values())}
+        row.update({name: signals[name] for name, _ in SIGNALS})
+        row["cleaned_bytes"] = len(text.encode())
+        text, data = masked, masked.encode()
         row.update(
             text=text,
             text_bytes=len(data),
@@ -114,3 +124,7 @@ class Candidates:
         if result.header.get("published_at"):
             row["published_at"] = date.fromisoformat(result.header["published_at"])
         return result.payload.decode() if result.outcome == OK else None
+
+
+def _ratio(count: float | None, total: float | None) -> float | None:
+    return count / total if count is not None and total else None

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from millpond.config import StageConfig
+from millpond.curate.privacy.span import Kind
 from millpond.curate.rules import LANGUAGE_SCORE, PRESETS, known_rules
 
 
@@ -93,6 +94,24 @@ class C4Config(StageConfig):
     """Fail lines about cookies, terms of use and privacy policies."""
 
 
+class PiiConfig(StageConfig):
+    """Personal data and secrets: all kinds are counted, some are replaced by a placeholder such as `<EMAIL>`."""
+
+    mask: tuple[Kind, ...] = ("email", "ip_address", "iban", "credit_card", "secret")
+    """Kinds that are replaced. By default FineWeb's two, and those whose check digits or prefixes leave little doubt.
+    Telephones and national ids are only counted: some of them are told by their neighbourhood alone, and the
+    telephones of shops and offices are no one's secret."""
+    public_ips_only: bool = True
+    """Leave private, local and documentation IP addresses alone, such as 192.168.0.1."""
+
+
+class FlaggedConfig(StageConfig):
+    """Words that documents may have little of. The rule `max_flagged_word_ratio` drops by it where it is given."""
+
+    words: dict[str, str] = Field(default_factory=dict)
+    """Language code, or `any` → path of a UTF-8 file with one term a line."""
+
+
 class DedupConfig(StageConfig):
     """Exact and near duplicates."""
 
@@ -132,6 +151,10 @@ class CurateConfig(StageConfig):
     """Which documents are kept."""
     c4: C4Config = C4Config()
     """Which lines are kept."""
+    pii: PiiConfig = PiiConfig()
+    """Which personal data is masked."""
+    flagged: FlaggedConfig = FlaggedConfig()
+    """Which words are counted."""
     dedup: DedupConfig = DedupConfig()
     """Which copies are kept."""
 

@@ -24,6 +24,7 @@ from millpond.config import load
 from millpond.curate.candidates import PAGE_COLUMNS, Candidates
 from millpond.curate.config import CurateConfig
 from millpond.curate.dedup import find_duplicates
+from millpond.curate.privacy.flagged import FlaggedWords
 from millpond.curate.rules import rules_digest, rules_for, sql_case
 from millpond.datafile import DataFileEntry
 from millpond.errors import LakeError
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 #: Steps between the byte counts of a candidate, in order.
-STEPS = ("decode", "extract", "normalise", "line_rules")
+STEPS = ("decode", "extract", "normalise", "line_rules", "mask")
 
 
 def curate(lake: Lake, config: CurateConfig) -> Outcome:
@@ -53,14 +54,15 @@ def curate(lake: Lake, config: CurateConfig) -> Outcome:
     snapshot = lake.tables().get(PAGES.name)
     if snapshot is None:
         raise LakeError(f"{lake.uri} has no pages yet: run `millpond ingest` first")
-    run = Run(lake, "curate", config, {PAGES.name: snapshot})
+    flagged = FlaggedWords(config.flagged.words)
+    run = Run(lake, "curate", config, {PAGES.name: snapshot, **flagged.digests})
     if release := run.released(standing=True):
         return run.unchanged(release)
     faults.point("before-data")
     spark = session("millpond curate")
     with spark_bar("extract", spark):
         pages = read_files(spark, PAGES.name, lake.files(PAGES.name, snapshot))
-        candidates = _candidates(pages, config, lake.data_folder(CANDIDATES.name))
+        candidates = _candidates(pages, config, flagged, lake.data_folder(CANDIDATES.name))
     run.stage_files(CANDIDATES.name, candidates, Mode.REPLACE)
     with spark_bar("decide", spark):
         _decide(run, spark, [entry.path for entry in candidates], config)
@@ -69,9 +71,9 @@ def curate(lake: Lake, config: CurateConfig) -> Outcome:
     return run.done(release, "documents")
 
 
-def _candidates(pages: DataFrame, config: CurateConfig, folder: Path) -> list[DataFileEntry]:
+def _candidates(pages: DataFrame, config: CurateConfig, flagged: FlaggedWords, folder: Path) -> list[DataFileEntry]:
     def split(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
-        with Candidates(config) as candidates:
+        with Candidates(config, flagged) as candidates:
             for batch in batches:
                 yield CANDIDATES.name, candidates.batch(batch)
 
@@ -133,7 +135,7 @@ def _account(ledger: Ledger, candidates: DataFrame, written: Mapping[str, DataFr
     """The ledger of a run, summed over the rows it wrote."""
     from pyspark.sql import functions as f
 
-    steps = ("body_bytes", "decoded_bytes", "extracted_bytes", "normalised_bytes", "text_bytes")
+    steps = ("body_bytes", "decoded_bytes", "extracted_bytes", "normalised_bytes", "cleaned_bytes", "text_bytes")
     sums = (f.coalesce(f.sum(name), f.lit(0)).alias(name) for name in steps)
     [total] = candidates.agg(f.count("*").alias("rows"), *sums).collect()
     ledger.add("documents", "in", total["rows"])

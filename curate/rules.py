@@ -134,6 +134,15 @@ def _fineweb() -> tuple[Rule, ...]:
     )
 
 
+def _optional() -> tuple[Rule, ...]:
+    """In no preset: a threshold in the configuration switches them on. Their bounds are their sources'."""
+    return (
+        # Dolma drops a document with more than five, of e-mail, telephone and IP; here every kind counts.
+        _maximum(Reason.PII, "pii_count", 5, "Dolma"),
+        _maximum(Reason.FLAGGED_WORDS, "flagged_word_ratio", 0.045, "Data-Juicer"),
+    )
+
+
 #: What API reference text looks like: signatures with braces and little punctuation, short lines, members
 #: described in the same words again and again. Tuned on rendered reference pages; null drops the rule.
 _API_DOCS: dict[str, float | None] = {
@@ -184,7 +193,7 @@ HAS_TEXT = Rule("min_text_bytes", Reason.EMPTY, "text_bytes", minimum=1)
 
 def known_rules() -> set[str]:
     """Names of all rules that can be given a threshold."""
-    return {rule.name for rule in _fineweb()}
+    return {rule.name for rule in (*_fineweb(), *_optional())}
 
 
 def rules_for(config: CurateConfig) -> tuple[Rule, ...]:
@@ -196,7 +205,7 @@ def rules_for(config: CurateConfig) -> tuple[Rule, ...]:
     thresholds = {name: kept.get(name) for name in known_rules()} | config.rules.thresholds
     if config.language.min_score is not None:
         thresholds[LANGUAGE_SCORE] = config.language.min_score
-    rules = _changed(_fineweb(), thresholds)
+    rules = _changed((*_fineweb(), *_optional()), thresholds)
     if config.language.allowed:
         allowed = Rule(LANGUAGE_ALLOWED, Reason.LANGUAGE, "language", allowed=config.language.allowed)
         return (allowed, *rules, HAS_TEXT)

@@ -45,6 +45,8 @@ class Reason(StrEnum):
     GOPHER_QUALITY = "gopher_quality"
     C4 = "c4"
     FINEWEB = "fineweb"
+    PII = "pii"
+    FLAGGED_WORDS = "flagged_words"
     # curate: duplicates, by kind
     EXACT = "exact"
     NEAR = "near"
@@ -168,6 +170,15 @@ SIGNALS = (
     ("fineweb_short_line_ratio", FLOAT),
     ("fineweb_duplicate_line_char_ratio", FLOAT),
     ("fineweb_newline_word_ratio", FLOAT),
+    # Personal data in the text after line rules, masked or not
+    *(
+        (f"pii_{kind}_count", INT)
+        for kind in ("email", "phone", "ip_address", "iban", "credit_card", "national_id", "secret")
+    ),
+    ("pii_count", INT),  # all of these together
+    # Words of the user's lists in the text before line rules; null without lists
+    ("flagged_word_count", INT),
+    ("flagged_word_ratio", FLOAT),  # over word_count
 )
 
 CANDIDATES = TableSpec(
@@ -192,6 +203,7 @@ CANDIDATES = TableSpec(
             ("decoded_bytes", LONG),  # of the body as UTF-8
             ("extracted_bytes", LONG),  # of the extracted text, before normalisation
             ("normalised_bytes", LONG),  # after normalisation, before line rules
+            ("cleaned_bytes", LONG),  # after line rules, before personal data is masked
             ("text_bytes", LONG),  # of text
             *SIGNALS,
             ("minhash", BINARY),  # little-endian uint32 values, datasketch's affine32 scheme

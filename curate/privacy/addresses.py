@@ -1,0 +1,104 @@
+"""E-mail and IP addresses.
+
+E-mail: what stands around an `@`, with the characters that mailboxes have in use (a practical part of RFC 5321),
+and a domain whose last label is letters. `logo@2x.png` is a file. IP: whatever the standard library reads as an
+address, where it is not part of a longer number, and no version.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from millpond.curate.privacy.span import Span, before
+
+_LATIN = "A-Za-z0-9\u00c0-\u024f\u0370-\u03ff\u0400-\u04ff"
+_LOCAL_SIGNS = "._%+'-"
+_LOCAL_TAIL = re.compile(rf"[^{_LATIN}{re.escape(_LOCAL_SIGNS)}]")
+_LOCAL_MOST = 64
+_DOMAIN = re.compile(rf"@([{_LATIN}-]{{1,63}}(?:\.[{_LATIN}-]{{1,63}}){{1,8}})(?![{_LATIN}])(?=(@?))")
+_TOP_LEVEL = re.compile(r"[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59}", re.IGNORECASE)
+_FILES = frozenset(("png", "jpg", "jpeg", "gif", "svg", "webp", "bmp", "ico", "css", "js", "json", "html", "php"))
+
+_V4_HINT = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9])")
+_V4 = re.compile(r"(?<![0-9A-Za-z_.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z_]|\.[0-9])")
+_V6_HINT = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_V6 = re.compile(r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{0,4}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})(?![0-9A-Za-z_:])")
+_VERSION = re.compile(r"(?:\bv|\bver|\bversion|\brelease|\bbuild|\bsection|\bfirmware)[.:]?\s*$")
+_DIGITS = frozenset("0123456789")
+_HEX = frozenset("0123456789abcdefABCDEF")
+
+
+def emails(work: str) -> Iterator[Span]:
+    """E-mail addresses, in order."""
+    last = 0
+    for match in _DOMAIN.finditer(work):
+        sign = match.start()
+        window = work[max(last, sign - _LOCAL_MOST - 1) : sign]
+        breaks = [found.end() for found in _LOCAL_TAIL.finditer(window)]
+        local = window[breaks[-1] if breaks else 0 :]
+        if len(local) > _LOCAL_MOST or not local or local[-1] == ".":
+            continue
+        local = local.lstrip(_LOCAL_SIGNS)
+        labels = match[1].rstrip("-").split(".")
+        if match[2] and len(labels) > 2:  # `a@b.com.c@d.com`: the last label is of the next address
+            labels.pop()
+        while len(labels) > 1 and not _TOP_LEVEL.fullmatch(labels[-1]):
+            labels.pop()
+        if not local or len(labels) < 2 or labels[-1].lower() in _FILES or labels[0][:1] == "-":
+            continue
+        last = sign + 1 + len(".".join(labels))
+        yield Span(sign - len(local), last, "email", "email")
+
+
+def ip_addresses(work: str, *, public_only: bool) -> list[Span]:
+    """IP addresses of both versions, in order."""
+    found = list(_v4(work, public_only))
+    if _V6_HINT.search(work):
+        found += _v6(work, public_only)
+        found.sort()
+    return found
+
+
+def _v4(work: str, public_only: bool) -> Iterator[Span]:
+    last = 0
+    for hint in _V4_HINT.finditer(work):
+        start = hint.start()
+        while start > max(last, hint.start() - 3) and work[start - 1] in _DIGITS:
+            start -= 1
+        match = _V4.match(work, start)
+        if match is None or start < last:
+            continue
+        try:
+            address = ipaddress.IPv4Address(match[0])
+        except ValueError:
+            continue
+        if (public_only and not address.is_global) or _VERSION.search(before(work, start)):
+            continue
+        last = match.end()
+        yield Span(start, last, "ip_address", "ip_v4")
+
+
+def _v6(work: str, public_only: bool) -> Iterator[Span]:
+    last = 0
+    for hint in _V6_HINT.finditer(work):
+        start = hint.start()
+        while start > max(last, hint.start() - 5) and work[start - 1] in _HEX:
+            start -= 1
+        match = _V6.match(work, start)
+        if match is None or start < last or (start and (work[start - 1].isalnum() or work[start - 1] in "_:.")):
+            continue
+        try:
+            address = ipaddress.IPv6Address(match[0])
+        except ValueError:
+            continue
+        if (public_only and not address.is_global) or ("::" in match[0] and not _assigned(address)):
+            continue
+        last = match.end()
+        yield Span(start, last, "ip_address", "ip_v6")
+
+
+def _assigned(address: ipaddress.IPv6Address) -> bool:
+    """Whether it lies in a range in use: a name in a program such as `add::face` does not."""
+    return address.packed[0] >> 5 == 1 or (address.is_private and not address.is_unspecified)
