@@ -11,20 +11,22 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from millpond.curate.privacy.span import Span, before
+from millpond.curate.privacy.span import FILLERS, Span, before
 
 _LATIN = "A-Za-z0-9\u00c0-\u024f\u0370-\u03ff\u0400-\u04ff"
 _LOCAL_SIGNS = "._%+'-"
-_LOCAL_TAIL = re.compile(rf"[^{_LATIN}{re.escape(_LOCAL_SIGNS)}]")
+_LOCAL = re.compile(rf"[{_LATIN}{re.escape(_LOCAL_SIGNS)}]+$")
 _LOCAL_MOST = 64
 _DOMAIN = re.compile(rf"@([{_LATIN}-]{{1,63}}(?:\.[{_LATIN}-]{{1,63}}){{1,8}})(?![{_LATIN}])(?=(@?))")
-_TOP_LEVEL = re.compile(r"[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59}", re.IGNORECASE)
+_TOP_LEVEL = re.compile(r"(?:xn--[a-z0-9-]{2,59}|[^\W\d_]{2,24})(?![^\W_])", re.IGNORECASE)
 _FILES = frozenset(("png", "jpg", "jpeg", "gif", "svg", "webp", "bmp", "ico", "css", "js", "json", "html", "php"))
 
 _V4_HINT = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9])")
-_V4 = re.compile(r"(?<![0-9A-Za-z_.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z_]|\.[0-9])")
+_V4 = re.compile(r"(?<![0-9A-Za-z_.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}" + rf"(?![0-9A-Za-z_{FILLERS}]|\.[0-9{FILLERS}])")
 _V6_HINT = re.compile(r":[0-9A-Fa-f]{0,4}:")
-_V6 = re.compile(r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{0,4}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})(?![0-9A-Za-z_:])")
+_V6 = re.compile(
+    r"(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{0,4}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})" + rf"(?![0-9A-Za-z_:{FILLERS}])"
+)
 _VERSION = re.compile(r"(?:\bv|\bver|\bversion|\brelease|\bbuild|\bsection|\bfirmware)[.:]?\s*$")
 _DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -32,24 +34,22 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 
 def emails(work: str) -> Iterator[Span]:
     """E-mail addresses, in order."""
-    last = 0
+    last, top = 0, None
     for match in _DOMAIN.finditer(work):
         sign = match.start()
-        window = work[max(last, sign - _LOCAL_MOST - 1) : sign]
-        breaks = [found.end() for found in _LOCAL_TAIL.finditer(window)]
-        local = window[breaks[-1] if breaks else 0 :]
-        if len(local) > _LOCAL_MOST or not local or local[-1] == ".":
+        local = _LOCAL.search(work, max(last, sign - _LOCAL_MOST), sign)
+        if local is None or local[0][-1] == ".":
             continue
-        local = local.lstrip(_LOCAL_SIGNS)
-        labels = match[1].rstrip("-").split(".")
+        name = local[0].lstrip(_LOCAL_SIGNS)
+        labels = match[1].split(".")
         if match[2] and len(labels) > 2:  # `a@b.com.c@d.com`: the last label is of the next address
             labels.pop()
-        while len(labels) > 1 and not _TOP_LEVEL.fullmatch(labels[-1]):
+        while len(labels) > 1 and (top := _TOP_LEVEL.match(labels[-1])) is None:
             labels.pop()
-        if not local or len(labels) < 2 or labels[-1].lower() in _FILES or labels[0][:1] == "-":
+        if not name or len(labels) < 2 or top is None or top[0].lower() in _FILES or labels[0][0] == "-":
             continue
-        last = sign + 1 + len(".".join(labels))
-        yield Span(sign - len(local), last, "email", "email")
+        last = sign + 1 + len(".".join(labels[:-1])) + 1 + top.end()
+        yield Span(sign - len(name), last, "email", "email")
 
 
 def ip_addresses(work: str, *, public_only: bool) -> list[Span]:

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterator
 from math import log2
 
-from millpond.curate.privacy.span import Span
+from millpond.curate.privacy.span import FILLERS, Span
 
-_END = r"(?![0-9A-Za-z_])"
+_END = rf"(?![0-9A-Za-z_{FILLERS}])"
 
 #: Name, how its tokens begin, what follows. A group is the secret itself, where it is not all of it.
 _TOKENS: tuple[tuple[str, str, str], ...] = (
@@ -60,7 +60,7 @@ _PEM_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
 _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_LONGEST = 20_000
 
-_VALUE = re.compile(r"[=:]>?[ \t]{0,3}[\"'`]?([0-9A-Za-z_+/.~-]{16,200}={0,2})(?![0-9A-Za-z_+/.~=<\udc00\udc01-])")
+_VALUE = re.compile(r"[=:]>?[ \t]{0,3}[\"'`]?([0-9A-Za-z_+/.~-]{16,200}={0,2})" + rf"(?![0-9A-Za-z_+/.~=<{FILLERS}-])")
 _NAME = re.compile(
     r"(?:api[_-]?key|secret(?:[_-]?(?:access[_-]?)?key)?|access[_-]?key|account[_-]?key|private[_-]?key|token"
     r"|auth(?:orization)?[_-]?key|encryption[_-]?key|signing[_-]?key|pass(?:wd|word|phrase)|pwd|credentials?)"

@@ -20,7 +20,11 @@ _GAP = r" .\-/()\u00a0\u2009\u2011\u202f"
 _RUN = re.compile(rf"[0-9](?<![0-9A-Za-z_][0-9])(?:[{_GAP}]{{0,3}}[0-9]){{6,}}")
 _BEHIND_NUMBER = re.compile(rf"{NUMBER}[{_GAP}]{{0,3}}$")
 _BEFORE_NUMBER = re.compile(rf"[{_GAP}]{{0,3}}{NUMBER}")
-_EXTENSION = re.compile(r" ?(?:x|ext\.?|extension) ?[0-9]{1,6}(?![0-9A-Za-z_@])", re.IGNORECASE)
+_EXTENSION = re.compile(
+    r" ?(?:x|ext)[0-9]{1,6}(?![0-9A-Za-z_@])"
+    rf"| ?(?:x|ext\.?|extension) ?[0-9]{{1,6}}(?![A-Za-z_@]|[{_GAP}]{{0,3}}[0-9{NUMBER}])",
+    re.IGNORECASE,
+)
 _PLAIN = str.maketrans("\u00a0\u2009\u2011\u202f", "  - ")
 #: What stands between two numbers: a slash or dash in spaces, or a space before a bracket.
 _PART = re.compile(r"(?:(?! [/-] | \().)+", re.DOTALL)
@@ -54,7 +58,7 @@ class _Search:
             extended = extension.end()
         elif (sign := work[end : end + 1]) and (sign in "_@" or (sign.isascii() and sign.isalpha())):
             # `2nd`, `5km`: the last group of digits is part of a word.
-            end = _last_group(work, start, end)
+            extended = end = _last_group(work, start, end)
         for _ in range(2):
             start -= work[start - 1 : start] in ("(", "+")
         if work[start] == "(" and ")" not in work[start:end]:

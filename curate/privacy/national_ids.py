@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from millpond.curate.privacy.check_digits import luhn, mod_11_2, mod_11_10, verhoeff, weighted
-from millpond.curate.privacy.span import Span, before
+from millpond.curate.privacy.span import FILLERS, Span, before
 
 Check = Callable[[str], bool]
 
@@ -280,7 +280,7 @@ _LETTERED = (
 _PAN = _id("in_pan", _always, "", r"[A-Z]{3}[PCHFATBLJG][A-Z]\d{4}[A-Z]", r"pan\b|permanent account")
 
 _JOINED = "|".join(f"(?P<i{place}>{item.alone.pattern})" for place, item in enumerate(_LETTERED) if item.alone)
-_CANDIDATE = re.compile(rf"(?<![0-9A-Za-z_])(?:{_JOINED})(?![0-9A-Za-z_]|[-.][0-9])", re.ASCII)
+_CANDIDATE = re.compile(rf"(?<![0-9A-Za-z_])(?:{_JOINED})(?![0-9A-Za-z_]|[-.][0-9{FILLERS}])", re.ASCII)
 #: The farthest that such a number reaches beyond its dense digits.
 _BEFORE, _BEHIND = 8, 12
 _PAN_CANDIDATE = re.compile(r"(?<![0-9A-Za-z_])[A-Z]{5}[0-9]{4}[A-Z](?![0-9A-Za-z_])")

@@ -18,6 +18,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 #: Overwrites what was found. Runs of digits right beside a `NUMBER` are what was left of a longer run.
 FILLER, NUMBER = "\udc00", "\udc01"
+#: For patterns: nothing ends right before what is found later, so that nothing new does once that is masked.
+FILLERS = FILLER + NUMBER
 #: Kinds that are parts of runs of digits.
 NUMBERS: frozenset[Kind] = frozenset({"credit_card", "national_id", "phone"})
 
