@@ -148,27 +148,28 @@ def once(side: Side, part: str, warcs: Path) -> dict[str, Any]:
     }
 
 
-def ensure_peer() -> None:
-    """Make datatrove's environment, unless one with these pins is there.
+def ensure_peer(name: str = "datatrove") -> Path:
+    """Make a peer's environment from its pins, unless one with these is there; returns its interpreter.
 
     Raises:
         BenchmarkError: pip failed.
     """
-    digest = hashlib.sha256(PINS.read_bytes()).hexdigest()
-    stamp = BENCH / "datatrove" / "pins"
+    pins, environment = PINS.with_name(f"{name}.txt"), BENCH / name
+    digest = hashlib.sha256(pins.read_bytes()).hexdigest()
+    stamp, python = environment / "pins", environment / "bin" / "python"
     if stamp.exists() and stamp.read_text() == digest:
-        return
-    say(f"making {BENCH.relative_to(ROOT)}/datatrove from {PINS.relative_to(ROOT)}")
-    python = str(_peer_python())
+        return python
+    say(f"making {environment.relative_to(ROOT)} from {pins.relative_to(ROOT)}")
     for command in (
-        [sys.executable, "-m", "venv", "--clear", str(BENCH / "datatrove")],
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", str(PINS)],
-        [python, "-m", "pip", "check", "--quiet"],
+        [sys.executable, "-m", "venv", "--clear", str(environment)],
+        [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", str(pins)],
+        [str(python), "-m", "pip", "check", "--quiet"],
     ):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise BenchmarkError(f"{shlex.join(command)} exited with {done.returncode}:\n{done.stderr or done.stdout}")
     stamp.write_text(digest)
+    return python
 
 
 def _peer_python() -> Path:

@@ -17,7 +17,7 @@ _LATIN = "A-Za-z0-9\u00c0-\u024f\u0370-\u03ff\u0400-\u04ff"
 _LOCAL_SIGNS = "._%+'-"
 _LOCAL = re.compile(rf"[{_LATIN}{re.escape(_LOCAL_SIGNS)}]+$")
 _LOCAL_MOST = 64
-_DOMAIN = re.compile(rf"@([{_LATIN}-]{{1,63}}(?:\.[{_LATIN}-]{{1,63}}){{1,8}})(?![{_LATIN}])(?=(@?))")
+_DOMAIN = re.compile(rf"@([{_LATIN}-]{{1,63}}(?:\.[{_LATIN}-]{{1,63}}){{1,8}})(?![{_LATIN}{FILLERS}])(?=(@?))")
 _TOP_LEVEL = re.compile(r"(?:xn--[a-z0-9-]{2,59}|[^\W\d_]{2,24})(?![^\W_])", re.IGNORECASE)
 _FILES = frozenset(("png", "jpg", "jpeg", "gif", "svg", "webp", "bmp", "ico", "css", "js", "json", "html", "php"))
 
