@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ LOCALES = (
     *("sv_SE", "tr_TR", "ja_JP", "zh_CN"),
 )
 EACH = 10
+#: No date lies behind this one, so that the texts are the same on any day.
+_END = datetime(2025, 1, 1)
 LABELS = {
     "PHONE_NUMBER": ("Phone: ", "You can call me at ", "Fax "),
     "CREDIT_CARD": ("Card number: ", "She paid with her credit card, ", "Visa "),
@@ -88,9 +91,11 @@ def _values(fake: Any, locale: str) -> dict[str, Callable[[], str]]:
 
 def _look_alikes(fake: Any) -> list[Callable[[], str]]:
     return [
-        *(fake.date, fake.iso8601, fake.ean13, fake.ean8, fake.isbn13, fake.isbn10, fake.uuid4, fake.md5),
+        lambda: fake.date(end_datetime=_END),
+        lambda: fake.iso8601(end_datetime=_END),
+        *(fake.ean13, fake.ean8, fake.isbn13, fake.isbn10, fake.uuid4, fake.md5),
         *(fake.pricetag, fake.mac_address, fake.file_name, fake.building_number),
-        lambda: f"{fake.year()}-{fake.year()}",
+        lambda: f"{fake.year(end_datetime=_END)}-{fake.year(end_datetime=_END)}",
         lambda: f"{fake.latitude()}, {fake.longitude()}",
         lambda: f"version {fake.numerify('#.##.#.##')}",
         lambda: fake.numerify("order %########"),

@@ -49,9 +49,10 @@ Written by `python -m benchmarks.privacy` on {date} at commit {commit}, beside p
 default recognisers for English.
 
 A find is right where it overlaps a gold span of its kind; a gold span is found where a find of its kind overlaps it,
-and found exactly where both have the same ends. presidio runs without a language model (on spaCy's tokenizer and lookup
-lemmatizer): persons, places and organisations need one, Millpond does not look for them, and they are not compared.
-Nor are the gold's street addresses, dates, ages, titles, post codes, web addresses and driver's licences. presidio's threshold is its default: whatever it reports counts.
+and found exactly where both have the same ends. presidio runs without a language model, on spaCy's tokenizer and
+lookup lemmatizer: persons, places and organisations need one, Millpond does not look for them, and they are not
+compared. Nor are the gold's street addresses, dates, ages, titles, post codes, web addresses and driver's licences.
+presidio's threshold is its default: whatever it reports counts.
 
 ## The gold: {texts} texts of presidio-research's generator
 

@@ -31,7 +31,7 @@ _TOKENS: tuple[tuple[str, str, str], ...] = (
     ("sendgrid_key", "SG.", r"[0-9A-Za-z_-]{22}\.[0-9A-Za-z_-]{43}"),
     ("azure_storage_key", "AccountKey=", r"([0-9A-Za-z+/]{86}==)"),
     ("json_web_token", "eyJ", r"[0-9A-Za-z_-]{10,2000}\.eyJ[0-9A-Za-z_-]{10,4000}\.[0-9A-Za-z_-]{10,1000}"),
-    ("url_password", "://", r"([0-9A-Za-z._~-]{1,64}:[^\s:/@?#<>{}$\[\]]{3,128})(?=@[0-9A-Za-z])"),
+    ("url_password", "://", rf"([0-9A-Za-z._~-]{{1,64}}:[^\s:/@?#<>{{}}$\[\]{FILLERS}]{{3,128}})(?=@[0-9A-Za-z])"),
 )
 #: The same of those that an underscore gives away, which prose hardly has.
 _UNDERSCORED: tuple[tuple[str, str, str], ...] = (
