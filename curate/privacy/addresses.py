@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from millpond.curate.privacy.span import FILLERS, Span, before
+from millpond.curate.privacy.span import FILLERS, Span, before, blanked
 
 _LATIN = "A-Za-z0-9\u00c0-\u024f\u0370-\u03ff\u0400-\u04ff"
 _LOCAL_SIGNS = "._%+'-"
@@ -54,11 +54,10 @@ def emails(work: str) -> Iterator[Span]:
 
 def ip_addresses(work: str, *, public_only: bool) -> list[Span]:
     """IP addresses of both versions, in order."""
-    found = list(_v4(work, public_only))
-    if _V6_HINT.search(work):
-        found += _v6(work, public_only)
-        found.sort()
-    return found
+    found = list(_v6(work, public_only))
+    if found:  # one of version 6 may end in one of version 4
+        work = blanked(work, found)
+    return sorted([*found, *_v4(work, public_only)])
 
 
 def _v4(work: str, public_only: bool) -> Iterator[Span]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from math import log2
 
-from millpond.curate.privacy.span import FILLERS, Span
+from millpond.curate.privacy.span import FILLERS, Span, blanked
 
 _END = rf"(?![0-9A-Za-z_{FILLERS}])"
 
@@ -79,7 +79,9 @@ _HAS_LETTER = re.compile(r"[A-Za-z]")
 
 def credentials(work: str) -> list[Span]:
     """Secrets, in order."""
-    found = list(_private_keys(work)) if "PRIVATE KEY" in work else []
+    keys = list(_private_keys(work)) if "PRIVATE KEY" in work else []
+    work = blanked(work, keys) if keys else work
+    found: list[Span] = []
     for name, begin, pattern in (*_PATTERNS, *_RARE_PATTERNS) if "_" in work else _PATTERNS:
         place = work.find(begin)  # many times as fast as searching for the pattern
         while place >= 0:
@@ -90,7 +92,7 @@ def credentials(work: str) -> list[Span]:
     found += [
         Span(*match.span(1), "secret", "assigned_secret") for match in _VALUE.finditer(work) if _assigned(work, match)
     ]
-    return _disjoint(found)
+    return sorted([*keys, *_disjoint(found)])
 
 
 def _private_keys(work: str) -> Iterator[Span]:
