@@ -73,7 +73,7 @@ def _v4(work: str, public_only: bool) -> Iterator[Span]:
             address = ipaddress.IPv4Address(match[0])
         except ValueError:
             continue
-        if (public_only and not address.is_global) or _VERSION.search(before(work, start)):
+        if (public_only and not _public(address)) or _VERSION.search(before(work, start)):
             continue
         last = match.end()
         yield Span(start, last, "ip_address", "ip_v4")
@@ -92,10 +92,15 @@ def _v6(work: str, public_only: bool) -> Iterator[Span]:
             address = ipaddress.IPv6Address(match[0])
         except ValueError:
             continue
-        if (public_only and not address.is_global) or ("::" in match[0] and not _assigned(address)):
+        if (public_only and not _public(address)) or ("::" in match[0] and not _assigned(address)):
             continue
         last = match.end()
         yield Span(start, last, "ip_address", "ip_v6")
+
+
+def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether a machine somewhere may have it: no mask, no network of a house, no multicast."""
+    return address.is_global and not address.is_multicast
 
 
 def _assigned(address: ipaddress.IPv6Address) -> bool:

@@ -60,7 +60,9 @@ _PEM_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
 _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_LONGEST = 20_000
 
-_VALUE = re.compile(r"[=:]>?[ \t]{0,3}[\"'`]?([0-9A-Za-z_+/.~-]{16,200}={0,2})" + rf"(?![0-9A-Za-z_+/.~=<{FILLERS}-])")
+_VALUE = re.compile(
+    r"[=:]>?[ \t]{0,3}[\"'`]?([0-9A-Za-z_+/.~-]{16,200}={0,2})" + rf"(?![0-9A-Za-z_+/.~=<(\[{FILLERS}-])"
+)
 _NAME = re.compile(
     r"(?:api[_-]?key|secret(?:[_-]?(?:access[_-]?)?key)?|access[_-]?key|account[_-]?key|private[_-]?key|token"
     r"|auth(?:orization)?[_-]?key|encryption[_-]?key|signing[_-]?key|pass(?:wd|word|phrase)|pwd|credentials?)"

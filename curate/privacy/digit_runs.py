@@ -91,22 +91,22 @@ class _Search:
         place = bisect(self.found, (start, end, "", ""))
         previous = self.found[place - 1] if place else None
         context = before(self.work, start, previous.end if previous else 0)
-        name = self._name(text, digits, context, self._named(start, previous, context))
-        if name is None:
+        told = self._told(text, digits, context, self._named(start, previous, context))
+        if told is None:
             return False
-        kind: Kind = name if name in ("credit_card", "phone") else "national_id"  # type: ignore[assignment]
-        insort(self.found, Span(start, end, kind, name))
+        insort(self.found, Span(start, end, *told))
         return True
 
-    def _name(self, text: str, digits: str, context: str, named: bool) -> str | None:
+    def _told(self, text: str, digits: str, context: str, named: bool) -> tuple[Kind, str] | None:
+        """Kind and name of a number."""
         if "credit_card" in self.kinds and CARD.fullmatch(text) and is_card(digits, context):
-            return "credit_card"
+            return "credit_card", "credit_card"
         phone = "phone" in self.kinds and is_phone(text, digits, context, named)
         if phone and named and text == digits:  # `phone 12345678901` is no tax number
-            return "phone"
+            return "phone", "phone"
         if "national_id" in self.kinds and (name := digits_id(text, digits, context)):
-            return name
-        return "phone" if phone else None
+            return "national_id", name
+        return ("phone", "phone") if phone else None
 
     def _named(self, start: int, previous: Span | None, context: str) -> bool:
         near = previous is not None and previous.kind == "phone" and start - previous.end <= _LEAST_DIGITS

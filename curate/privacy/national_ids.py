@@ -280,7 +280,7 @@ _LETTERED = (
 _PAN = _id("in_pan", _always, "", r"[A-Z]{3}[PCHFATBLJG][A-Z]\d{4}[A-Z]", r"pan\b|permanent account")
 
 _JOINED = "|".join(f"(?P<i{place}>{item.alone.pattern})" for place, item in enumerate(_LETTERED) if item.alone)
-_CANDIDATE = re.compile(rf"(?<![0-9A-Za-z_])(?:{_JOINED})(?![0-9A-Za-z_]|[-.][0-9{FILLERS}])", re.ASCII)
+_CANDIDATE = re.compile(rf"(?<![0-9A-Za-z_.])(?:{_JOINED})(?![0-9A-Za-z_]|[-.][0-9{FILLERS}])", re.ASCII)
 #: The farthest that such a number reaches beyond its dense digits.
 _BEFORE, _BEHIND = 8, 12
 _PAN_CANDIDATE = re.compile(r"(?<![0-9A-Za-z_])[A-Z]{5}[0-9]{4}[A-Z](?![0-9A-Za-z_])")
@@ -298,7 +298,10 @@ def lettered_ids(work: str, places: Iterable[tuple[int, int]]) -> list[Span]:
     """National ids with letters in them, in order; `places` is where digits are dense."""
     found, last = [], 0
     for start, end in places:
-        for match in _CANDIDATE.finditer(work, max(last, start - _BEFORE), end + _BEHIND):
+        for near in _CANDIDATE.finditer(work, max(last, start - _BEFORE), end + _BEHIND):
+            match = _CANDIDATE.match(work, near.start())  # again, with what lies beyond in sight
+            if match is None:
+                continue
             item = _LETTERED[int((match.lastgroup or "i0")[1:])]
             if item.check(re.sub("[ -]", "", match[0])):
                 last = match.end()

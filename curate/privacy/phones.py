@@ -31,6 +31,7 @@ _DATE = re.compile(
     r"(?:1[89]|20)\d\d([-./ ])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?!\d)"
     r"|(?:0?[1-9]|[12]\d|3[01])([-./ ])(?:0?[1-9]|[12]\d|3[01])\2(?:1[89]|20)\d\d(?!\d)"
 )
+_DECIMAL = re.compile(r"\+?(?!\d{3}\.\d{4}$)\d+\.\d+")
 _YEARS = re.compile(r"(?:1[5-9]|20)\d\d ?[-/] ?(?:1[5-9]|20)\d\d")
 _BOOK = re.compile(r"97[89][- ]?\d.{8,12}")
 _PRICE = re.compile(r"[$€£¥₹#№]\s?$")
@@ -54,6 +55,8 @@ def names_phone(context: str) -> bool:
 
 def is_phone(text: str, digits: str, context: str, named: bool) -> bool:
     """Whether a run of digits is a telephone number; `named` where the text before it says so."""
+    if _DECIMAL.fullmatch(text):
+        return False
     if text[0] == "+":
         return _international(digits, text)
     if _DATE.match(text) or _YEARS.fullmatch(text) or _PRICE.search(context):

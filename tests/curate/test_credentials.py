@@ -93,6 +93,7 @@ def test_assignments(text: str) -> None:
         "secret: internationalisation",
         "The token: https://docs.example.test/reference/index.html",
         "token = get_token_from_environment()",
+        "password = base64.b64decode(text), secret = UTF8Deserializer3(), key = KEYS2[environment]",
         "sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "https://h.test:8080/a@b and http://h.test/~me@home",
         "desk-top, task-force, ask-me, _test_, eyJ, AIza",

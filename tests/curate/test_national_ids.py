@@ -68,7 +68,15 @@ def test_a_layout_that_others_share_needs_its_word(right: str) -> None:
 
 
 def test_part_of_something_longer_is_no_id() -> None:
-    for text in ("1078-05-1120", "078-05-11201", "A12345678Z", "12345678ZZ", "x12345678Z_", "078-05-1120-3"):
+    for text in (
+        "1078-05-1120",
+        "078-05-11201",
+        "A12345678Z",
+        "12345678ZZ",
+        "x12345678Z_",
+        "078-05-1120-3",
+        "1.12345678Z",
+    ):
         assert find(text, ["national_id"]) == [], text
 
 
