@@ -95,7 +95,7 @@ def _look_alikes(fake: Any) -> list[Callable[[], str]]:
         lambda: fake.iso8601(end_datetime=_END),
         *(fake.ean13, fake.ean8, fake.isbn13, fake.isbn10, fake.uuid4, fake.md5),
         *(fake.pricetag, fake.mac_address, fake.file_name, fake.building_number),
-        lambda: f"{fake.year(end_datetime=_END)}-{fake.year(end_datetime=_END)}",
+        lambda: f"{fake.date(end_datetime=_END)[:4]}-{fake.date(end_datetime=_END)[:4]}",
         lambda: f"{fake.latitude()}, {fake.longitude()}",
         lambda: f"version {fake.numerify('#.##.#.##')}",
         lambda: fake.numerify("order %########"),

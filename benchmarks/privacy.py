@@ -28,7 +28,7 @@ from millpond.errors import InputError, MillpondError
 PINS = ROOT / "benchmarks" / "peers" / "presidio.txt"
 SIDE = ROOT / "benchmarks" / "presidio_side.py"
 PAGE = ROOT / "docs" / "privacy.md"
-SEED = 1
+SEED = 2
 
 #: presidio's name of a kind → ours, of those that both know and the texts hold.
 KINDS = {
