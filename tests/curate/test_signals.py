@@ -175,7 +175,7 @@ def test_signals_are_the_columns_of_the_table() -> None:
     words = split_words(text)
     found = gopher.quality(text, words) | gopher.repetition(text, words)
     found |= c4.signals(text, C4Config()) | fineweb.signals(text, len(words))
-    assert set(found) == {name for name, _ in SIGNALS}
+    assert set(found) == {name for name, _ in SIGNALS if not name.startswith(("pii_", "flagged_"))}
 
 
 def test_signals_of_nothing_are_null_or_zero() -> None:
