@@ -4,8 +4,9 @@
 its language, every signal and the MinHash signature. A page without text keeps its row: `outcome` says why,
 and text and signals are null. Language and Gopher's signals are of the normalised text, C4's of its lines and
 FineWeb's of what C4's line rules leave, whatever the preset. Where the preset removes lines, what they leave is
-also the candidate's text, and may be empty: the rules judge that. Extraction and normalisation run in a child
-process that can be killed; the rest is all but linear in the text.
+also the candidate's text, and may be empty: the rules judge that. Last of all personal data in that text is masked,
+so MinHash and digest see the placeholders. Extraction and normalisation run in a child process that can be killed;
+the rest is all but linear in the text.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import pyarrow.compute as pc
 from millpond.curate.config import CurateConfig
 from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.isolate import OK, Isolated
+from millpond.curate.privacy.pii import mask
+from millpond.curate.privacy.span import KINDS
 from millpond.curate.signals.language import identify
 from millpond.curate.signals.measure import Measure
 from millpond.schemas import CANDIDATES, SOURCE, Reason
@@ -31,6 +34,7 @@ Row = dict[str, Any]
 _COPIED = ("url", "registered_domain", "fetched_at", "crawl", *(name for name, _ in SOURCE))
 #: Columns of a page that are read; a scan needs no others.
 PAGE_COLUMNS = ("page_id", *_COPIED, "content_type", "charset", "body")
+_BYTES = ("normalised_bytes", "cleaned_bytes", "text_bytes")
 
 
 class Candidates:
@@ -80,7 +84,7 @@ class Candidates:
             name: pa.array(values, schema.field(name).type).take(places)
             for name, values in self._measured(texts).items()
         }
-        columns |= {name: pc.fill_null(columns[name], 0) for name in ("normalised_bytes", "text_bytes")}
+        columns |= {name: pc.fill_null(columns[name], 0) for name in _BYTES}
         columns |= {name: pages.column(name) for name in _COPIED}
         for field in schema:
             if field.name not in columns:
@@ -92,10 +96,16 @@ class Candidates:
         normalised_bytes = [len(text.encode()) for text in texts]
         languages = [identify(text) for text in texts]
         signals, texts = self._measure(texts, [language for language, _ in languages])
+        cleaned_bytes = [len(text.encode()) for text in texts]
+        masked = [mask(text, self.config.pii) for text in texts]
+        texts = [text for text, _ in masked]
         data = [text.encode() for text in texts]
         return {
             **signals,
+            **{f"pii_{kind}_count": [found[kind] for _, found in masked] for kind in KINDS},
+            "pii_count": [sum(found.values()) for _, found in masked],
             "normalised_bytes": normalised_bytes,
+            "cleaned_bytes": cleaned_bytes,
             "language": [language for language, _ in languages],
             "language_score": [score for _, score in languages],
             "text": data,

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from millpond.config import StageConfig
 from millpond.curate.dedup.presets import PRESETS as DEDUP_PRESETS
 from millpond.curate.dedup.presets import Banding, Preset
 from millpond.curate.presets import PRESETS, known_rules
+from millpond.curate.privacy.span import Kind
 from millpond.curate.rules import LANGUAGE_SCORE
 from millpond.schemas import SIGNALS
 
@@ -33,17 +34,22 @@ Threshold = Annotated[float | None, BeforeValidator(_off)]
 
 
 def _words(value: object) -> object:
-    """A list may stand in a file of its own: UTF-8, one word or phrase a line. Its content becomes the setting."""
+    """A list may stand in a file of its own: UTF-8, one word or phrase a line, none where a line is empty or begins
+    with `#`. Its content becomes the setting."""
     if not isinstance(value, str):
         return value
     try:
         lines = Path(value).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise ValueError(f"not a readable list of words: {error}") from error
-    return tuple(line.strip() for line in lines if line.strip())
+    words = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not words:
+        raise ValueError(f"{value}: no words; write one a line")
+    return words
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(_words)]
 
 
 def _check_names(thresholds: Mapping[str, object], hint: str) -> None:
@@ -162,6 +168,24 @@ class LinesConfig(StageConfig):
     """What stands in more documents than this is removed from all but the first of them."""
 
 
+class PiiConfig(StageConfig):
+    """Personal data and secrets: all kinds are counted, some are replaced by a placeholder such as `<EMAIL>`."""
+
+    mask: tuple[Kind, ...] = ("email", "ip_address", "iban", "credit_card", "secret")
+    """Kinds that are replaced. By default FineWeb's two, and those whose check digits or prefixes leave little doubt.
+    Telephones and national ids are only counted: some of them are told by their neighbourhood alone, and the
+    telephones of shops and offices are no one's secret."""
+    public_ips_only: bool = True
+    """Leave private, local and documentation IP addresses alone, such as 192.168.0.1."""
+
+
+class FlaggedConfig(StageConfig):
+    """Words that documents may have little of. The rule `max_flagged_word_ratio` drops by it where it is given."""
+
+    words: dict[str, Words] = Field(default_factory=dict)
+    """Language code, or `any` for every text → words and phrases, or a file with one a line."""
+
+
 class DedupConfig(StageConfig):
     """URL, exact, near and line duplicates: what is compared, and who stays."""
 
@@ -236,6 +260,10 @@ class CurateConfig(StageConfig):
     """Which lines are kept, by C4's rules."""
     refinedweb: RefinedWebConfig = RefinedWebConfig()
     """Which lines are kept, by RefinedWeb's rules."""
+    pii: PiiConfig = PiiConfig()
+    """Which personal data is masked."""
+    flagged: FlaggedConfig = FlaggedConfig()
+    """Which words are counted."""
     dedup: DedupConfig = DedupConfig()
     """Which copies are kept."""
 

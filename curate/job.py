@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 #: Steps between the byte counts of a candidate, in order.
-STEPS = ("decode", "extract", "normalise", "line_rules")
+STEPS = ("decode", "extract", "normalise", "line_rules", "mask")
 #: The step in which kept documents lose what stands in other documents, too.
 REPEATED = "repeated_lines"
 
@@ -186,7 +186,7 @@ def _account(ledger: Ledger, candidates: DataFrame, written: Mapping[str, DataFr
     """The ledger of a run, summed over the rows it wrote."""
     from pyspark.sql import functions as f
 
-    steps = ("body_bytes", "decoded_bytes", "extracted_bytes", "normalised_bytes", "text_bytes")
+    steps = ("body_bytes", "decoded_bytes", "extracted_bytes", "normalised_bytes", "cleaned_bytes", "text_bytes")
     sums = (f.coalesce(f.sum(name), f.lit(0)).alias(name) for name in steps)
     [total] = candidates.agg(f.count("*").alias("rows"), *sums).collect()
     ledger.add("documents", "in", total["rows"])

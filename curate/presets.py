@@ -2,7 +2,9 @@
 
 `CATALOGUE` has all rules in the order in which they are tried: language, Gopher repetition, Gopher quality
 (arXiv 2112.11446, table A1), C4 (arXiv 1910.10683; paragraphs: mC4, arXiv 2010.11934), FineWeb (arXiv 2406.17557),
-RefinedWeb (arXiv 2306.01116), NeMo Curator's heuristics. A preset is a choice of them:
+RefinedWeb (arXiv 2306.01116), NeMo Curator's heuristics, personal data (Dolma, arXiv 2402.00159) and flagged words
+(Data-Juicer, arXiv 2309.02033). A preset is a choice of them; the last two are in none, and a threshold in the
+configuration switches them on:
 
     fineweb     order and thresholds of datatrove 0.10.1's `examples/fineweb.py`; C4's failing lines are removed
     refinedweb  Gopher's rules and RefinedWeb's share of removed words; RefinedWeb's failing lines are removed
@@ -116,6 +118,9 @@ CATALOGUE = (
     _maximum(Reason.FINEWEB, "fineweb_newline_word_ratio", 0.3, "FineWeb"),
     _maximum(Reason.REFINEDWEB, "refinedweb_removed_word_ratio", 0.05, "RefinedWeb"),
     *_curator(),
+    # Dolma drops a document with more than five, of e-mail, telephone and IP; here every kind counts.
+    _maximum(Reason.PII, "pii_count", 5, "Dolma"),
+    _maximum(Reason.FLAGGED_WORDS, "flagged_word_ratio", 0.045, "Data-Juicer"),
 )
 
 #: What API reference text looks like: signatures with braces and little punctuation, short lines, members

@@ -87,7 +87,7 @@ def repetition(scan: Scan) -> Signals:
     return signals
 
 
-def ratios(parts: Iterable[int | None], wholes: Iterable[int]) -> list[float | int | None]:
+def ratios(parts: Iterable[int | None], wholes: Iterable[float | int | None]) -> list[float | int | None]:
     """Part by whole; null where there is no part, or nothing to divide by."""
     return [part / whole if whole and part is not None else None for part, whole in zip(parts, wholes, strict=True)]
 

@@ -47,6 +47,8 @@ class Reason(StrEnum):
     FINEWEB = "fineweb"
     REFINEDWEB = "refinedweb"
     CURATOR = "curator"
+    PII = "pii"
+    FLAGGED_WORDS = "flagged_words"
     # curate: duplicates, by kind
     URL = "url"
     EXACT = "exact"
@@ -185,6 +187,15 @@ SIGNALS = (
     ("curator_unended_line_ratio", FLOAT),  # lines
     ("curator_boilerplate_ratio", FLOAT),  # paragraphs
     ("curator_longest_word", INT),  # characters between white space
+    # Personal data in the text after line rules, masked or not
+    *(
+        (f"pii_{kind}_count", INT)
+        for kind in ("email", "phone", "ip_address", "iban", "credit_card", "national_id", "secret")
+    ),
+    ("pii_count", INT),  # all of these together
+    # Words of the user's lists in the text before line rules; null without lists
+    ("flagged_word_count", INT),
+    ("flagged_word_ratio", FLOAT),  # over word_count
 )
 
 CANDIDATES = TableSpec(
@@ -209,6 +220,7 @@ CANDIDATES = TableSpec(
             ("decoded_bytes", LONG),  # of the body as UTF-8
             ("extracted_bytes", LONG),  # of the extracted text, before normalisation
             ("normalised_bytes", LONG),  # after normalisation, before line rules
+            ("cleaned_bytes", LONG),  # after line rules, before personal data is masked
             ("text_bytes", LONG),  # of text
             *SIGNALS,
             ("minhash", BINARY),  # little-endian uint32 values, datasketch's affine32 scheme

@@ -17,6 +17,7 @@ def test_defaults() -> None:
     assert config.rules.preset == "fineweb"
     assert config.removes_c4_lines
     assert config.dedup.banding.num_perm == 112
+    assert {"email", "ip_address"} < set(config.pii.mask) and "phone" not in config.pii.mask
 
 
 def test_from_toml(tmp_path: Path) -> None:
@@ -42,6 +43,7 @@ def test_from_toml(tmp_path: Path) -> None:
         ({"dedup": {"threshold": 1.5}}, "less than or equal to 1"),
         ({"language": {"minimum": 1}}, "min_score"),
         ({"filters": {}}, "unknown key"),
+        ({"pii": {"mask": ["person"]}}, "email.*phone.*national_id"),
     ],
 )
 def test_impossible_settings_are_explained(values: dict[str, object], message: str) -> None:

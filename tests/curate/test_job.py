@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -147,6 +147,45 @@ def test_what_many_documents_hold_goes_from_all_but_the_first(lake: Lake, tmp_pa
     assert len(documents) + len(rejects) + gone == 5
     # Of the two documents that are the menu alone one is the other's copy; both stay together or go together.
     assert (len(rejects), gone) == ((0, 1) if kept_menu <= {"3", "4"} else (2, 0))
+
+
+def test_personal_data_is_masked_and_the_ledger_balances(lake: Lake, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("spam\n")
+    texts = [
+        "Mail jane.doe@example.com about the server at 8.8.8.8, and mind that it is slow.",
+        "Mail john.roe@example.com about the server at 9.9.9.9, and mind that it is slow.",
+        "Of a@b.com, c@d.com and e@f.com (as long as their placeholders) there is one too many here.",
+        "All of this is spam and nothing else.",
+        "Nothing at all to hide in this one.",
+    ]
+    path = tmp_path / "pages.jsonl"
+    path.write_text("".join(json.dumps({"url": f"http://h.test/{n}", "text": t}) + "\n" for n, t in enumerate(texts)))
+    ingest_files(lake, [str(path)], IngestConfig.model_validate({"text": {"url_column": "url"}}))
+    rules = {"preset": "none", "thresholds": {"max_pii_count": 2, "max_flagged_word_ratio": 0.1}}
+
+    def told() -> CurateConfig:
+        return CurateConfig.model_validate({"rules": rules, "flagged": {"words": {"any": str(words)}}})
+
+    outcome = curate(lake, told())
+    assert (outcome.counts["in"], outcome.counts["out"]) == (5, 2)
+    masked = "Mail <EMAIL> about the server at <IP_ADDRESS>, and mind that it is slow."
+    assert sorted(lake.read("corpus.documents")["text"].to_pylist()) == [masked, texts[4]]
+    # Two texts that differ in what is masked are one.
+    assert lake.read("corpus.duplicates")["kind"].to_pylist() == ["exact"]
+    reasons = lake.read("corpus.rejects")["reason"].to_pylist()
+    assert sorted(reasons) == ["flagged_words", "pii"]
+    ledger = {(row["entry"], row["reason"]): row["amount"] for row in _bytes_of(lake)}
+    assert ledger["transformed", "mask"] == len(texts[0]) + len(texts[1]) - 2 * len(masked)
+    assert ledger["in", None] == sum(map(len, texts)) == sum(n for (entry, _), n in ledger.items() if entry != "in")
+    words.write_text("ham\n")
+    assert not curate(lake, told()).unchanged, "another list is another setting"
+    assert curate(lake, told()).unchanged
+
+
+def _bytes_of(lake: Lake) -> list[dict[str, Any]]:
+    rows = lake.read("ops.ledger").to_pylist()
+    return [row for row in rows if row["stage"] == "curate" and row["unit"] == "bytes"]
 
 
 def test_nothing_to_curate(lake: Lake) -> None:

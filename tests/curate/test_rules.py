@@ -47,7 +47,21 @@ def test_every_rule_looks_at_a_column_of_the_table() -> None:
     columns = {name for name, _ in SIGNALS} | {"language", "language_score", "text_bytes"}
     thresholds = {rule.name: rule.threshold for rule in CATALOGUE if rule.column != "language_score"}
     everything = config(language={"allowed": ["en"]}, rules={"thresholds": thresholds})
-    assert {rule.column for rule in rules_for(everything)} == columns
+    # What is only counted: the parts of a sum, and the count behind a ratio.
+    parts = {name for name in columns if name.startswith("pii_")} - {"pii_count"} | {"flagged_word_count"}
+    assert {rule.column for rule in rules_for(everything)} == columns - parts
+
+
+def test_personal_data_and_flagged_words_drop_nothing_unless_told() -> None:
+    row = {"text_bytes": 1, "pii_count": 6, "flagged_word_ratio": 0.5}
+    assert verdict(rules_for(config(rules={"preset": "none"})), row) is None
+    told = {"preset": "none", "thresholds": {"max_pii_count": 5, "max_flagged_word_ratio": 0.045}}
+    rules = rules_for(config(rules=told))
+    dropped = verdict(rules, row)
+    assert dropped is not None and (dropped.name, dropped.reason) == ("max_pii_count", Reason.PII)
+    flagged = verdict(rules, row | {"pii_count": 5})
+    assert flagged is not None and flagged.reason == Reason.FLAGGED_WORDS
+    assert verdict(rules, {"text_bytes": 1, "pii_count": 5, "flagged_word_ratio": None}) is None
 
 
 def test_thresholds_change_drop_and_bring_back_rules() -> None:
