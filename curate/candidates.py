@@ -27,7 +27,8 @@ from millpond.curate.privacy.pii import mask
 from millpond.curate.privacy.span import KINDS
 from millpond.curate.signals.language import identify
 from millpond.curate.signals.measure import Measure
-from millpond.schemas import CANDIDATES, SOURCE, Reason
+from millpond.reasons import Reason
+from millpond.schemas import CANDIDATES, SOURCE
 
 Row = dict[str, Any]
 

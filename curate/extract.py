@@ -31,7 +31,7 @@ from trafilatura.settings import Document
 from millpond.curate.config import NormaliseConfig
 from millpond.curate.isolate import OK
 from millpond.curate.normalise import normalise
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 TEXT_TYPES = frozenset(("text/plain",))

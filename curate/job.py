@@ -37,7 +37,8 @@ from millpond.progress import note, spark_bar
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.quality.removals import RemovalCaps
-from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, PAGES, REJECTS, Reason, TableSpec
+from millpond.reasons import Reason
+from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, PAGES, REJECTS, TableSpec
 from millpond.spark import read_files, session, write_table, write_tables
 from millpond.stage import Work, job_main
 

@@ -28,7 +28,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from millpond.curate.rules import HAS_TEXT, LANGUAGE_ALLOWED, LANGUAGE_SCORE, Rule
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 if TYPE_CHECKING:
     from millpond.curate.config import CurateConfig

@@ -14,7 +14,7 @@ from math import isinf
 from typing import Literal
 
 from millpond.config import digest_of
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 Value = float | int | str | None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millpond.errors import require
+from millpond.reasons import Reason
 from millpond.schemas import (
     CANDIDATES,
     DOCUMENTS,
@@ -21,7 +22,6 @@ from millpond.schemas import (
     SHARDS,
     TOKEN_REJECTS,
     WEB_REJECTS,
-    Reason,
 )
 
 HEX_32 = r"^[0-9a-f]{32}$"

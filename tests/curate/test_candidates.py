@@ -17,7 +17,8 @@ from millpond.curate.config import CurateConfig
 from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.presets import rules_for
 from millpond.curate.rules import verdict
-from millpond.schemas import CANDIDATES, PAGES, SIGNALS, Reason
+from millpond.reasons import Reason
+from millpond.schemas import CANDIDATES, PAGES, SIGNALS
 
 PARAGRAPH = "This is a paragraph that has to be kept with the page, number {n}, and it ends here."
 PAGE = "<html><head><title>A title</title></head><body><article>{}</article></body></html>"

@@ -21,7 +21,8 @@ from millpond.curate.rules import HAS_TEXT, Rule, Value, rules_digest, sql_case,
 from millpond.curate.signals.language import identify
 from millpond.curate.signals.measure import Measure
 from millpond.errors import ConfigError
-from millpond.schemas import SIGNALS, Reason
+from millpond.reasons import Reason
+from millpond.schemas import SIGNALS
 
 
 def config(**values: object) -> CurateConfig:

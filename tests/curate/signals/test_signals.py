@@ -25,7 +25,8 @@ from millpond.curate.signals import c4, fineweb, gopher
 from millpond.curate.signals.measure import Measure
 from millpond.curate.signals.scan import GROUP_CHARS, GROUP_TEXTS, Scan, groups
 from millpond.curate.signals.words import split_sentences, split_words
-from millpond.schemas import SIGNALS, Reason
+from millpond.reasons import Reason
+from millpond.schemas import SIGNALS
 
 #: datatrove's drop reason → our rule.
 NAMES = {
