@@ -22,6 +22,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from millpond.curate.polynomial import powers
+from millpond.curate.signals.characters import code_points
 from millpond.curate.signals.words import content_words
 
 Hashes = npt.NDArray[np.uint32]
@@ -92,7 +94,7 @@ class Shingles:
             belongs to none.
         """
         # Each text is followed by a line break, which separates words and has a place among the characters.
-        codes = _codes(f"{text}\n" for text in texts)
+        codes = code_points("".join(f"{text}\n" for text in texts))
         lasts = np.cumsum([len(text) + 1 for text in texts], dtype=np.intp) - 1
         if self.kind == "words":
             tokens, ends = _words(codes)
@@ -135,7 +137,7 @@ def _rolled(tokens: _Wide, ngram: int) -> Hashes:
 
 def _words(codes: Hashes) -> tuple[_Wide, _Places]:
     """Mixed hash and last place of each word among code points, of which the last is a separator."""
-    table, powers, inverses = _letters(), *_powers()
+    table, (up, down) = _letters(), powers(_CHARACTER_BASE, _BLOCK + 1)
     hashes: list[_Wide] = [np.empty(0, dtype=np.uint64)]
     places: list[_Places] = [np.empty(0, dtype=np.intp)]
     begun = np.zeros(1, dtype=np.uint64)  # what a block holds of a word that goes on in the next
@@ -145,23 +147,14 @@ def _words(codes: Hashes) -> tuple[_Wide, _Places]:
         # A word ends before a separator, before a letter that is a word alone, and with such a letter.
         bounds = (letters - np.uint32(1)) >= _ALONE - np.uint32(1)
         ends = np.flatnonzero((letters[:-1] != 0) & (bounds[:-1] | bounds[1:]))
-        sums = (letters[:size] & ~_ALONE) * inverses[:size]
+        sums = (letters[:size] & ~_ALONE) * down[:size]
         sums[:1] += begun
         np.cumsum(sums, out=sums)
-        pieces = np.diff(sums[np.append(ends, size - 1)], prepend=np.uint64(0)) * powers[np.append(ends, size)]
+        pieces = np.diff(sums[np.append(ends, size - 1)], prepend=np.uint64(0)) * up[np.append(ends, size)]
         begun = pieces[-1:]
         hashes.append(_mixed(pieces[:-1]))
         places.append(ends + start)
     return np.concatenate(hashes), np.concatenate(places)
-
-
-@cache
-def _powers() -> tuple[_Wide, _Wide]:
-    """Powers of the base of a word's polynomial, and their inverses modulo 2^64."""
-    factors = np.full((2, _BLOCK + 1), [[_CHARACTER_BASE], [pow(_CHARACTER_BASE, -1, 1 << 64)]], dtype=np.uint64)
-    factors[:, 0] = 1
-    powers, inverses = np.cumprod(factors, axis=1)
-    return powers, inverses
 
 
 @cache
@@ -175,12 +168,8 @@ def _letters() -> Hashes:
     # Twice the same letter is one word of two letters, or two words.
     words = content_words(" ".join(2 * letter for letter in lower))
     letters[codes] = 0
-    letters[_codes(words)] = _codes(words)
-    letters[_codes(word for word in words if len(word) == 1)] |= _ALONE
-    letters[codes] = letters[_codes(lower)]
+    parts = code_points("".join(words))
+    letters[parts] = parts
+    letters[code_points("".join(word for word in words if len(word) == 1))] |= _ALONE
+    letters[codes] = letters[code_points("".join(lower))]
     return letters
-
-
-def _codes(letters: Iterable[str]) -> Hashes:
-    """Code points of all letters of all strings."""
-    return np.frombuffer("".join(letters).encode("utf-32-le", "surrogatepass"), dtype="<u4")

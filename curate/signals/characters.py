@@ -55,6 +55,12 @@ _RUNS = frozenset(".-=*~#")
 _APOSTROPHES = frozenset("'’")
 
 Kinds = npt.NDArray[np.uint8]
+Codes = npt.NDArray[np.uint32]
+
+
+def code_points(text: str) -> Codes:
+    """The code point of each character of a text."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
 @cache

@@ -12,17 +12,25 @@ on which texts share a scan.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from millpond.curate.signals.characters import JOINS, NOT_SPACED, SPACE, UNSPACED, Kinds, kinds_table
+from millpond.curate.polynomial import Hashes, powers
+from millpond.curate.signals.characters import (
+    JOINS,
+    NOT_SPACED,
+    SPACE,
+    UNSPACED,
+    Codes,
+    Kinds,
+    code_points,
+    kinds_table,
+)
 
-Codes = npt.NDArray[np.uint32]
 Places = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
 
 #: Texts of one scan: enough that calls do not count, and so few that their arrays stay in a processor's cache.
 GROUP_CHARS = 1 << 16
@@ -51,7 +59,7 @@ class Scan:
             raise ValueError(f"{len(texts)} texts in one scan: at most {GROUP_TEXTS}")
         self.texts = tuple(texts)
         self.whole = "".join(f"{text}\n" for text in texts)
-        self.codes: Codes = np.frombuffer(self.whole.encode("utf-32-le", "surrogatepass"), "<u4")
+        self.codes = code_points(self.whole)
         self.kinds: Kinds = kinds_table().take(self.codes)
         self._goes_on = _goes_on(self.codes, self.kinds)
         first = (self.kinds & SPACE) == 0
@@ -174,17 +182,6 @@ def _goes_on(codes: Codes, kinds: Kinds) -> npt.NDArray[np.bool_]:
     return goes_on
 
 
-@cache
-def _powers() -> tuple[Hashes, Hashes]:
-    """Powers of the base modulo 2^64, and of its inverse there, for the places of a block."""
-    found = []
-    for base in (BASE, pow(BASE, -1, 1 << 64)):
-        powers = np.full(_BLOCK_CHARS, base, dtype=np.uint64)
-        powers[0] = 1
-        found.append(np.cumprod(powers, out=powers))
-    return found[0], found[1]
-
-
 def _hashes(codes: Codes, lengths: Places) -> tuple[Hashes, Hashes]:
     """Hash and power of each word, from the words' characters in a row.
 
@@ -192,7 +189,7 @@ def _hashes(codes: Codes, lengths: Places) -> tuple[Hashes, Hashes]:
     """
     letters = codes + np.uint32(1)
     ends = np.cumsum(lengths)
-    up, down = _powers()
+    up, down = powers(BASE, _BLOCK_CHARS)
     hashes = np.empty(len(ends), dtype=np.uint64)
     start = offset = 0
     while start < len(ends):
@@ -207,16 +204,16 @@ def _hashes(codes: Codes, lengths: Places) -> tuple[Hashes, Hashes]:
             stop = start + 1
             hashes[start] = _long_hash(letters[offset : ends[start]])
         start, offset = stop, int(ends[stop - 1])
-    powers = up.take(lengths, mode="clip")
+    factors = up.take(lengths, mode="clip")
     for place in np.flatnonzero(lengths >= _BLOCK_CHARS).tolist():
-        powers[place] = pow(BASE, int(lengths[place]), 1 << 64)
-    return hashes, powers
+        factors[place] = pow(BASE, int(lengths[place]), 1 << 64)
+    return hashes, factors
 
 
 def _long_hash(letters: Codes) -> int:
     value = 0
     for start in range(0, len(letters), _BLOCK_CHARS):
         block = letters[start : start + _BLOCK_CHARS]
-        found = int(np.multiply(block, _powers()[0][len(block) - 1 :: -1], dtype=np.uint64).sum())
+        found = int(np.multiply(block, powers(BASE, _BLOCK_CHARS)[0][len(block) - 1 :: -1], dtype=np.uint64).sum())
         value = (value * pow(BASE, len(block), 1 << 64) + found) % (1 << 64)
     return value

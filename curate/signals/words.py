@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
-from millpond.curate.signals.characters import SENTENCE_END, kinds_table
+from millpond.curate.signals.characters import SENTENCE_END, code_points, kinds_table
 from millpond.curate.signals.scan import Scan, word_spans
 
 _UNLATIN = "".join(sorted(sign for sign in SENTENCE_END - set(".!?") if sign <= "\uffff"))
@@ -33,8 +31,7 @@ def split_words(text: str) -> list[str]:
 def content_words(text: str) -> list[str]:
     """Words of a text in lower case, without punctuation."""
     lower = text.lower()
-    codes = np.frombuffer(lower.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    starts, ends = word_spans(kinds_table().take(codes))
+    starts, ends = word_spans(kinds_table().take(code_points(lower)))
     return [lower[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
