@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from millpond.curate.signals.characters import ALPHA, SOLID
 from millpond.curate.polynomial import Hashes
+from millpond.curate.signals.characters import ALPHA, SOLID
 from millpond.curate.signals.scan import BASE, Places, Scan
 
 #: Signal → its value for each text.
