@@ -53,7 +53,8 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
             "select 'decode', sum(body_bytes - decoded_bytes) from new_corpus_candidates "
             "union all select 'extract', sum(decoded_bytes - extracted_bytes) from new_corpus_candidates "
             "union all select 'normalise', sum(extracted_bytes - normalised_bytes) from new_corpus_candidates "
-            "union all select 'line_rules', sum(normalised_bytes - text_bytes) from new_corpus_candidates "
+            "union all select 'line_rules', sum(normalised_bytes - cleaned_bytes) from new_corpus_candidates "
+            "union all select 'mask', sum(cleaned_bytes - text_bytes) from new_corpus_candidates "
             "union all select 'repeated_lines', sum(c.text_bytes - strlen(d.text)) "
             "from new_corpus_documents d join new_corpus_candidates c using (doc_id)",
         ),
