@@ -21,7 +21,7 @@ Rows = dict[str, list[dict[str, Any]]]
 ID = sorted(hashlib.sha256(str(n).encode()).hexdigest() for n in range(8))
 
 
-STEPS = ("extracted_bytes", "normalised_bytes", "text_bytes")
+STEPS = ("extracted_bytes", "normalised_bytes", "cleaned_bytes", "text_bytes")
 
 
 def page(n: int) -> dict[str, Any]:
