@@ -12,12 +12,10 @@ run, and `docs/benchmarks.md` (`.bench/benchmarks.md` where the run is too small
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import page
+from benchmarks import page, peer
 from benchmarks.machine import describe
 from benchmarks.measure import BenchmarkError, measure
 from benchmarks.pages import ROOT, make_pages
@@ -34,7 +32,6 @@ from millpond.errors import MillpondError
 
 WORKERS = 2
 BENCH = ROOT / ".bench"
-PINS = ROOT / "benchmarks" / "peers" / "datatrove.txt"
 RESULTS = BENCH / "results.json"
 
 #: (folder of WARC files, folder to work in, file for the report) → command
@@ -53,7 +50,7 @@ class Side:
 def _datatrove(words: str) -> Command:
     def command(warcs: Path, work: Path, report: Path) -> list[str]:
         return [
-            *(str(_peer_python()), str(ROOT / "benchmarks" / "datatrove_side.py"), "--words", words),
+            *(str(peer.python("datatrove")), str(ROOT / "benchmarks" / "datatrove_side.py"), "--words", words),
             *("--warcs", str(warcs), "--work", str(work), "--report", str(report), "--workers", str(WORKERS)),
             *("--language-model", str(_language_model())),
         ]
@@ -104,10 +101,10 @@ def run(count: int, sides: list[Side]) -> None:
     say(f"pages: {count:,}")
     pages = make_pages(count, BENCH / "pages")
     if any(side.name.startswith("datatrove") for side in sides):
-        ensure_peer()
+        peer.ensure("datatrove")
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:WORKERS])  # both sides on the same cores
     results: dict[str, Any] = {
-        **describe(ROOT, PINS, WORKERS),
+        **describe(ROOT, peer.pins("datatrove"), WORKERS),
         "command": shlex.join(["python", "-m", "benchmarks.run", *sys.argv[1:]]),
         "pages": {**asdict(pages), "quarter": count // 4},
         "sides": [],
@@ -146,33 +143,6 @@ def once(side: Side, part: str, warcs: Path) -> dict[str, Any]:
         "parts": told.pop("seconds"),
         **told,
     }
-
-
-def ensure_peer() -> None:
-    """Make datatrove's environment, unless one with these pins is there.
-
-    Raises:
-        BenchmarkError: pip failed.
-    """
-    digest = hashlib.sha256(PINS.read_bytes()).hexdigest()
-    stamp = BENCH / "datatrove" / "pins"
-    if stamp.exists() and stamp.read_text() == digest:
-        return
-    say(f"making {BENCH.relative_to(ROOT)}/datatrove from {PINS.relative_to(ROOT)}")
-    python = str(_peer_python())
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", str(BENCH / "datatrove")],
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", str(PINS)],
-        [python, "-m", "pip", "check", "--quiet"],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise BenchmarkError(f"{shlex.join(command)} exited with {done.returncode}:\n{done.stderr or done.stdout}")
-    stamp.write_text(digest)
-
-
-def _peer_python() -> Path:
-    return BENCH / "datatrove" / "bin" / "python"
 
 
 def _language_model() -> Path:

@@ -4,33 +4,38 @@
 its language, every signal and the MinHash signature. A page without text keeps its row: `outcome` says why,
 and text and signals are null. Language and Gopher's signals are of the normalised text, C4's of its lines and
 FineWeb's of what C4's line rules leave, whatever the preset. Where the preset removes lines, what they leave is
-also the candidate's text, and may be empty: the rules judge that. Extraction and normalisation run in a child
-process that can be killed; the rest is all but linear in the text.
+also the candidate's text, and may be empty: the rules judge that. Last of all personal data in that text is masked,
+so MinHash and digest see the placeholders. Extraction and normalisation run in a child process that can be killed;
+the rest is all but linear in the text.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from millpond.curate import c4, fineweb, gopher
 from millpond.curate.config import CurateConfig
+from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.isolate import OK, Isolated
-from millpond.curate.language import identify
-from millpond.curate.minhash import MinHasher
-from millpond.curate.words import split_words
-from millpond.schemas import CANDIDATES, SIGNALS, SOURCE, Reason
+from millpond.curate.privacy.pii import mask
+from millpond.curate.privacy.span import KINDS
+from millpond.curate.signals.language import identify
+from millpond.curate.signals.measure import Measure
+from millpond.reasons import Reason
+from millpond.schemas import CANDIDATES, SOURCE
 
 Row = dict[str, Any]
 
-_COPIED = ("url", "registered_domain", "fetched_at", *(name for name, _ in SOURCE))
+_COPIED = ("url", "registered_domain", "fetched_at", "crawl", *(name for name, _ in SOURCE))
 #: Columns of a page that are read; a scan needs no others.
 PAGE_COLUMNS = ("page_id", *_COPIED, "content_type", "charset", "body")
+_BYTES = ("normalised_bytes", "cleaned_bytes", "text_bytes")
 
 
 class Candidates:
@@ -41,7 +46,9 @@ class Candidates:
         self._child = Isolated(
             "millpond.curate.extract:page", config.extract.timeout_seconds, config.extract.memory_mb
         )
-        self._hasher = MinHasher(config.dedup.num_perm, config.dedup.ngram, config.dedup.seed)
+        banding = config.dedup.banding
+        self._hasher = MinHasher(banding.num_perm, banding.ngram, config.dedup.seed, banding.shingles)
+        self._measure = Measure(config)
         self._bounds = config.normalise.model_dump()
 
     def __enter__(self) -> Self:
@@ -62,38 +69,55 @@ class Candidates:
         Raises:
             IsolateError: the child process cannot be started.
         """
-        rows = [self._row(page) for page in pages.to_pylist()]
-        return pa.RecordBatch.from_pylist(rows, schema=CANDIDATES.schema)
+        rows: list[Row] = []
+        texts: list[str] = []
+        text_of: list[int | None] = []
+        for page in pages.to_pylist():
+            row: Row = {"doc_id": page["page_id"], "body_bytes": len(page["body"])}
+            text = self._text(page, row)
+            rows.append(row)
+            text_of.append(None if text is None else len(texts))
+            texts += [] if text is None else [text]
+        schema = CANDIDATES.schema
+        # What is measured on texts is null for pages without; their bytes are none.
+        places = pa.array(text_of, pa.int64())
+        columns = {
+            name: pa.array(values, schema.field(name).type).take(places)
+            for name, values in self._measured(texts).items()
+        }
+        columns |= {name: pc.fill_null(columns[name], 0) for name in _BYTES}
+        columns |= {name: pages.column(name) for name in _COPIED}
+        for field in schema:
+            if field.name not in columns:
+                columns[field.name] = pa.array([row.get(field.name) for row in rows], field.type)
+        return pa.RecordBatch.from_pydict(columns, schema=schema)
 
-    def _row(self, page: Mapping[str, Any]) -> Row:
-        row: Row = dict.fromkeys(CANDIDATES.schema.names)
-        row.update({name: page[name] for name in _COPIED})
-        row.update(doc_id=page["page_id"], body_bytes=len(page["body"]))
-        row.update(dict.fromkeys(("decoded_bytes", "extracted_bytes", "normalised_bytes", "text_bytes"), 0))
-        text = self._text(page, row)
-        if text is None:
-            return row
-        row["normalised_bytes"] = len(text.encode())
-        row["language"], row["language_score"] = identify(text)
-        words = split_words(text)
-        signals = gopher.quality(text, words) | gopher.repetition(text, words)
-        signals |= c4.signals(text, self.config.c4)
-        cleaned = c4.clean_lines(text, self.config.c4)
-        signals |= fineweb.signals(cleaned, len(words if cleaned == text else split_words(cleaned)))
-        row.update({name: signals[name] for name, _ in SIGNALS})
-        if self.config.removes_lines:
-            text = cleaned
-        data = text.encode()
-        row.update(
-            text=text,
-            text_bytes=len(data),
-            text_digest=hashlib.sha256(data).hexdigest(),
-            minhash=self._hasher.signatures([text])[0],
-        )
-        return row
+    def _measured(self, texts: list[str]) -> dict[str, Sequence[Any]]:
+        """Columns of normalised texts. One step is taken over all texts before the next: caches stay warm."""
+        normalised_bytes = [len(text.encode()) for text in texts]
+        languages = [identify(text) for text in texts]
+        signals, texts = self._measure(texts, [language for language, _ in languages])
+        cleaned_bytes = [len(text.encode()) for text in texts]
+        masked = [mask(text, self.config.pii) for text in texts]
+        texts = [text for text, _ in masked]
+        data = [text.encode() for text in texts]
+        return {
+            **signals,
+            **{f"pii_{kind}_count": [found[kind] for _, found in masked] for kind in KINDS},
+            "pii_count": [sum(found.values()) for _, found in masked],
+            "normalised_bytes": normalised_bytes,
+            "cleaned_bytes": cleaned_bytes,
+            "language": [language for language, _ in languages],
+            "language_score": [score for _, score in languages],
+            "text": data,
+            "text_bytes": list(map(len, data)),
+            "text_digest": [hashlib.sha256(encoded).hexdigest() for encoded in data],
+            "minhash": self._hasher.signatures(texts),
+        }
 
     def _text(self, page: Mapping[str, Any], row: Row) -> str | None:
         """The page's normalised text, or None; fills in the columns that tell how it went."""
+        row.update(decoded_bytes=0, extracted_bytes=0)
         settings = self.config.extract
         if len(page["body"]) > settings.max_body_bytes:
             row.update(outcome=Reason.TOO_LARGE, outcome_detail=f"more than {settings.max_body_bytes} bytes")
@@ -110,7 +134,7 @@ class Candidates:
         result = self._child.run(header, page["body"])
         row.update(outcome=result.outcome, outcome_detail=result.detail)
         for name in ("title", "author", "extractor", "decoded_bytes", "extracted_bytes"):
-            row[name] = result.header.get(name, row[name])
+            row[name] = result.header.get(name, row.get(name))
         if result.header.get("published_at"):
             row["published_at"] = date.fromisoformat(result.header["published_at"])
         return result.payload.decode() if result.outcome == OK else None

@@ -7,12 +7,20 @@ run under any other setting extracts all pages again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from millpond.config import StageConfig
-from millpond.curate.rules import LANGUAGE_SCORE, PRESETS, known_rules
+from millpond.curate.dedup.presets import PRESETS as DEDUP_PRESETS
+from millpond.curate.dedup.presets import Banding, Preset
+from millpond.curate.presets import PRESETS, known_rules
+from millpond.curate.privacy.span import Kind
+from millpond.curate.rules import LANGUAGE_SCORE
+from millpond.schemas import SIGNALS
 
 
 def _off(value: object) -> object:
@@ -23,6 +31,32 @@ def _off(value: object) -> object:
 
 
 Threshold = Annotated[float | None, BeforeValidator(_off)]
+
+
+def _words(value: object) -> object:
+    """A list may stand in a file of its own: UTF-8, one word or phrase a line, none where a line is empty or begins
+    with `#`. Its content becomes the setting."""
+    if not isinstance(value, str):
+        return value
+    try:
+        lines = Path(value).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"not a readable list of words: {error}") from error
+    words = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not words:
+        raise ValueError(f"{value}: no words; write one a line")
+    return words
+
+
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(_words)]
+
+
+def _check_names(thresholds: Mapping[str, object], hint: str) -> None:
+    known = sorted(known_rules() - {LANGUAGE_SCORE})
+    if unknown := sorted(set(thresholds) - set(known)):
+        more = f"; the language score is set by {hint}" if LANGUAGE_SCORE in unknown else ""
+        raise ValueError(f"unknown rule {', '.join(unknown)}{more} (known: {', '.join(known)})")
 
 
 class ExtractConfig(StageConfig):
@@ -55,30 +89,48 @@ class NormaliseConfig(StageConfig):
     """With more damaged sequences than this, those inside an otherwise sound line are left as they are."""
 
 
+class LanguageOverride(StageConfig):
+    """What holds for documents in one language instead."""
+
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    """Lowest score that is kept. Null takes what holds for all."""
+    stop_words: Words | None = None
+    """Its stop words, or a file with one a line; single words alone are found. Null takes what
+    `language.stop_words` says."""
+    thresholds: dict[str, Threshold] = Field(default_factory=dict)
+    """Rule name → number, or null (in TOML: false) to switch the rule off for it."""
+
+    @model_validator(mode="after")
+    def _rules_exist(self) -> Self:
+        _check_names(self.thresholds, "min_score")
+        return self
+
+
 class LanguageConfig(StageConfig):
-    """Language identification by fastText's lid.176."""
+    """Language identification by fastText's lid.176, and what depends on the language."""
 
     min_score: float | None = Field(default=None, ge=0, le=1)
     """Lowest score that is kept. Null takes the preset's."""
     allowed: tuple[str, ...] = ()
     """Languages that are kept, as ISO 639 codes such as `en`. Empty keeps any."""
+    stop_words: Literal["gopher", "packaged"] = "gopher"
+    """`gopher`: Gopher's eight English words for any language. `packaged`: the eight most frequent words of the
+    document's own language where justext has a list for it; elsewhere the signal is null, and no rule looks."""
+    override: dict[str, LanguageOverride] = Field(default_factory=dict)
+    """Language code → settings for it: a section such as `[curate.language.override.de]`."""
 
 
 class RulesConfig(StageConfig):
     """The quality rules: a preset, and thresholds that differ from it."""
 
-    preset: Literal["fineweb", "api-docs", "none"] = "fineweb"
-    """A named set of thresholds. `none` keeps every document that has text."""
+    preset: Literal["fineweb", "refinedweb", "gopher", "c4", "curator", "api-docs", "none"] = "fineweb"
+    """A named set of thresholds (`millpond.curate.presets`). `none` keeps every document that has text."""
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """Rule name → number, or null (in TOML: false) to switch the rule off."""
 
     @model_validator(mode="after")
     def _rules_exist(self) -> Self:
-        known = sorted(known_rules() - {LANGUAGE_SCORE})
-        unknown = sorted(set(self.thresholds) - set(known))
-        if unknown:
-            hint = "; the language score is set by language.min_score" if LANGUAGE_SCORE in unknown else ""
-            raise ValueError(f"unknown rule {', '.join(unknown)}{hint} (known: {', '.join(known)})")
+        _check_names(self.thresholds, "language.min_score")
         return self
 
 
@@ -86,11 +138,12 @@ class C4Config(StageConfig):
     """C4's line rules: which lines a document loses, and which C4's and FineWeb's signals leave out."""
 
     remove_lines: bool | None = None
-    """Whether failing lines are removed from the text. Null takes the preset's: yes for `fineweb`."""
+    """Whether failing lines are removed from the text. Null takes the preset's: yes for `fineweb` and `c4`."""
     remove_citations: bool = True
     """Remove `[12]`, `[edit]` and `[citation needed]` from kept lines."""
-    terminal_punctuation: bool = False
-    """Fail lines that do not end a sentence. FineWeb switched this off: it costs 30 % of the tokens."""
+    terminal_punctuation: bool | None = None
+    """Fail lines that do not end a sentence. Null takes the preset's: yes for `c4`. FineWeb switched this off: it
+    costs 30 % of the tokens."""
     min_words_per_line: int = Field(default=3, ge=0)
     """Fail lines with fewer words; words are what stands between spaces."""
     max_word_length: int = Field(default=1000, ge=1)
@@ -99,32 +152,105 @@ class C4Config(StageConfig):
     """Fail lines that mention JavaScript."""
     policy: bool = True
     """Fail lines about cookies, terms of use and privacy policies."""
+    bad_words: dict[str, Words] = Field(default_factory=dict)
+    """Language code → words and phrases that no kept document of that language holds, or a file with one a line."""
+
+
+class RefinedWebConfig(StageConfig):
+    """RefinedWeb's line rules."""
+
+    remove_lines: bool | None = None
+    """Whether failing lines are removed from the text. Null takes the preset's: yes for `refinedweb`."""
+    max_uppercase: float = Field(default=0.5, ge=0, le=1)
+    """Fail lines with a larger share of upper-case characters."""
+    min_words: int = Field(default=2, ge=0)
+    """Fail lines with fewer words; words are what stands between spaces."""
+
+
+class LinesConfig(StageConfig):
+    """Lines or paragraphs that stand in many documents: menus, notices, quotations."""
+
+    unit: Literal["off", "lines", "paragraphs"] = "off"
+    """What is compared. A paragraph ends at an empty line."""
+    max_documents: int = Field(default=10, ge=1)
+    """What stands in more documents than this is removed from all but the first of them."""
+
+
+class PiiConfig(StageConfig):
+    """Personal data and secrets: all kinds are counted, some are replaced by a placeholder such as `<EMAIL>`."""
+
+    mask: tuple[Kind, ...] = ("email", "ip_address", "iban", "credit_card", "secret")
+    """Kinds that are replaced. By default FineWeb's two, and those whose check digits or prefixes leave little doubt.
+    Telephones and national ids are only counted: some of them are told by their neighbourhood alone, and the
+    telephones of shops and offices are no one's secret."""
+    public_ips_only: bool = True
+    """Leave private, local and documentation IP addresses alone, such as 192.168.0.1."""
+
+
+class FlaggedConfig(StageConfig):
+    """Words that documents may have little of. The rule `max_flagged_word_ratio` drops by it where it is given."""
+
+    words: dict[str, Words] = Field(default_factory=dict)
+    """Language code, or `any` for every text → words and phrases, or a file with one a line."""
 
 
 class DedupConfig(StageConfig):
-    """Exact and near duplicates."""
+    """URL, exact, near and line duplicates: what is compared, and who stays."""
 
+    scope: Literal["global", "crawl"] = "global"
+    """Compare all documents, or only those of one crawl: FineWeb found what crawls share worth keeping."""
+    url: Literal["off", "newest", "oldest"] = "off"
+    """Keep one fetch of an address: the newest or the oldest. Off, because what differs under one address (front
+    pages, forums) is text of its own, and what does not differ is found as exact or near."""
     exact: bool = True
     """Remove documents whose text has the same digest."""
     near: bool = True
     """Remove documents whose shingles overlap by `threshold` or more with their keeper's."""
-    ngram: int = Field(default=5, ge=1)
-    """Words in a shingle."""
-    bands: int = Field(default=14, ge=1)
-    """Bands of a signature; two documents are compared when any band agrees."""
-    rows: int = Field(default=8, ge=1)
-    """Signature values in a band. A pair of similarity s is compared with chance 1 − (1 − s^rows)^bands."""
+    preset: Preset = "fineweb"
+    """Shingles and bands as published: fineweb, refinedweb, text-dedup or nemo-curator."""
+    shingles: Literal["words", "characters"] | None = None
+    """What a shingle is a run of. Null takes the preset's."""
+    ngram: int | None = Field(default=None, ge=1)
+    """Words or characters in a shingle. Null takes the preset's."""
+    bands: int | None = Field(default=None, ge=1)
+    """Bands of a signature; two documents are compared when any band agrees. Null takes the preset's."""
+    rows: int | None = Field(default=None, ge=1)
+    """Signature values in a band. Null takes the preset's."""
     threshold: float = Field(default=0.75, gt=0, le=1)
     """True Jaccard similarity from which a document counts as a copy."""
     anchors: int = Field(default=64, ge=1)
-    """In a band shared by more documents than this, each is compared with that many smallest ones only."""
+    """In a band shared by more documents than this, each is compared with that many first ones only."""
     seed: int = Field(default=1, ge=0, lt=2**32)
     """Seed of the permutations."""
+    priority: tuple[str, ...] = ()
+    """Sources whose copy stays before any other's, best first: a crawl, a registered domain, or what a source file's
+    name begins with."""
+    quality: str | None = None
+    """Signal by which the better copy stays, among sources of the same priority: higher is better."""
+    lines: LinesConfig = LinesConfig()
+    """Lines and paragraphs across documents."""
+    max_cluster_share: float = Field(default=0.5, gt=0, le=1)
+    """The audit refuses a corpus of which one document and its copies were a larger share."""
+    max_removed_share: float = Field(default=0.95, gt=0, le=1)
+    """The audit refuses a corpus that lost a larger share of a crawl or a registered domain as copies."""
+    judged_from: int = Field(default=1000, ge=1)
+    """Sources, and a corpus, of fewer documents have no shares that are judged."""
 
     @property
-    def num_perm(self) -> int:
-        """Values in a signature."""
-        return self.bands * self.rows
+    def banding(self) -> Banding:
+        """The preset with what differs from it."""
+        given = {name: getattr(self, name) for name in ("shingles", "ngram", "bands", "rows")}
+        return replace(
+            DEDUP_PRESETS[self.preset], **{name: value for name, value in given.items() if value is not None}
+        )
+
+    @field_validator("quality")
+    @classmethod
+    def _is_a_signal(cls, value: str | None) -> str | None:
+        known = [name for name, _ in SIGNALS]
+        if value is not None and value not in known:
+            raise ValueError(f"no signal {value!r} (known: {', '.join(known)})")
+        return value
 
 
 class CurateConfig(StageConfig):
@@ -139,13 +265,31 @@ class CurateConfig(StageConfig):
     rules: RulesConfig = RulesConfig()
     """Which documents are kept."""
     c4: C4Config = C4Config()
-    """Which lines are kept."""
+    """Which lines are kept, by C4's rules."""
+    refinedweb: RefinedWebConfig = RefinedWebConfig()
+    """Which lines are kept, by RefinedWeb's rules."""
+    pii: PiiConfig = PiiConfig()
+    """Which personal data is masked."""
+    flagged: FlaggedConfig = FlaggedConfig()
+    """Which words are counted."""
     dedup: DedupConfig = DedupConfig()
     """Which copies are kept."""
 
     @property
-    def removes_lines(self) -> bool:
+    def c4_lines(self) -> C4Config:
+        """C4's line rules, with terminal punctuation as the preset has it where it is left to it."""
+        if self.c4.terminal_punctuation is not None:
+            return self.c4
+        return self.c4.model_copy(update={"terminal_punctuation": PRESETS[self.rules.preset].terminal_punctuation})
+
+    @property
+    def removes_c4_lines(self) -> bool:
         """Whether C4's line rules change the text: `c4.remove_lines`, else what the preset says."""
-        if self.c4.remove_lines is not None:
-            return self.c4.remove_lines
-        return PRESETS[self.rules.preset].removes_lines
+        chosen = self.c4.remove_lines
+        return PRESETS[self.rules.preset].removes_c4_lines if chosen is None else chosen
+
+    @property
+    def removes_refinedweb_lines(self) -> bool:
+        """Whether RefinedWeb's line rules change the text: `refinedweb.remove_lines`, else what the preset says."""
+        chosen = self.refinedweb.remove_lines
+        return PRESETS[self.rules.preset].removes_refinedweb_lines if chosen is None else chosen

@@ -32,7 +32,7 @@ from millpond.curate.html.main_text import MODEL, main_text
 from millpond.curate.isolate import OK
 from millpond.curate.lanes import LAST_LIMITS, LIMITS, too_much
 from millpond.curate.normalise import normalise
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 TEXT_TYPES = frozenset(("text/plain",))

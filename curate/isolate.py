@@ -40,7 +40,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from millpond.errors import MillpondError
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 Header = dict[str, Any]
 Function = Callable[[Header, bytes], tuple[Mapping[str, Any], bytes]]

@@ -38,12 +38,14 @@ _STRAY_JOINER = re.compile(
 _RARE_MARK = re.compile("[\U000101fd-\U0001efff]")
 _LINE_BREAK = re.compile("\r\n?|[\u2028\u2029]")
 _WIDE_GAP = re.compile(r"\n{4,}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _TERMINAL_ESCAPE = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][0-9A-Za-z]{1,23});")
 _NESTED_AMPERSAND = re.compile(r"&(?:(?:amp|AMP|#0{0,4}38|#[xX]0{0,4}26);)+")
-#: What any of ftfy's signs of mojibake needs.
-_SUSPICIOUS = re.compile("[\x80-\x9f]|[^\x00-\x7f]{2}|[ŒœÂÃ](?:[^A-Za-z]|$)")
+#: What any of ftfy's signs of mojibake needs: a C1 control, two characters beyond ASCII in a row, or one of `ŒœÂÃ`
+#: with no letter behind it. It begins with one set, which `re` looks for quickly.
+_SUSPICIOUS = re.compile("[^\x00-\x7f](?:(?<=[\x80-\x9f])|[^\x00-\x7f]|(?<=[ŒœÂÃ])(?![A-Za-z]))")
+#: What more combining marks on one letter than the limit need.
+_FOREIGN_RUN = re.compile("[^\x00-\x7f][^\x00-\x7f]{30}")
 
 
 def normalise(text: str, bounds: NormaliseConfig | None = None) -> str:
@@ -73,7 +75,7 @@ def _needs_work(text: str) -> bool:
 
 def _repaired(text: str, bounds: NormaliseConfig) -> str:
     """Surrogate pairs joined, entities and mojibake decoded."""
-    if _SURROGATE.search(text):
+    if _has_surrogates(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     if "&" in text and "<" not in text and _ENTITY.search(text):  # with a `<` it is text about markup
         text = unescape_html(_NESTED_AMPERSAND.sub("&amp;", text))
@@ -82,8 +84,16 @@ def _repaired(text: str, bounds: NormaliseConfig) -> str:
     return fix_c1_controls(text)
 
 
+def _has_surrogates(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def _looks_bad(text: str) -> bool:
-    return any(_bad_line(line) for line in text.split("\n"))
+    return _SUSPICIOUS.search(text) is not None and any(_bad_line(line) for line in text.split("\n"))
 
 
 def _bad_line(line: str) -> bool:
@@ -133,8 +143,9 @@ def _plain_characters(text: str) -> str:
     text = _INVISIBLE.sub("", text)
     if "\u200c" in text or "\u200d" in text:
         text = _STRAY_JOINER.sub("", text)
-    marks = _excess_marks(0x20000 if _RARE_MARK.search(text) else 0x10000)
-    return unicodedata.normalize("NFC", marks.sub(r"\1", text))
+    if _FOREIGN_RUN.search(text):
+        text = _excess_marks(0x20000 if _RARE_MARK.search(text) else 0x10000).sub(r"\1", text)
+    return unicodedata.normalize("NFC", text)
 
 
 @cache

@@ -31,7 +31,7 @@ from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.links import PageLinks, canonical_url, origin, page_links, robots_directives
 from millpond.ingest.page import Rejected, Row, page_row, reject_row, to_utc
 from millpond.ingest.robots import Robots, fetch_robots
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 _HTML = ("text/html", "application/xhtml+xml")
 _REDIRECTS = (301, 302, 303, 307, 308)

@@ -22,7 +22,7 @@ import httpcore
 
 from millpond.ingest.config import SiteConfig
 from millpond.ingest.page import Rejected
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 _ACCEPT = "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.1"
 _FAILURES = (

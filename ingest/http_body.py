@@ -17,7 +17,7 @@ import brotli
 import zstandard
 
 from millpond.ingest.page import Rejected
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 _PIECE = 1 << 16
 _MAX_MEMBERS = 1 << 14  # what is left of a piece is copied once a member: 1 GiB at most

@@ -35,7 +35,8 @@ from millpond.lake import Lake, Release
 from millpond.progress import bar, spark_bar
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
-from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS, Reason
+from millpond.reasons import Reason
+from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS
 from millpond.spark import session, write_tables
 from millpond.stage import Work, job_main
 

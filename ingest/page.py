@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 from publicsuffixlist import PublicSuffixList
 
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 #: A tag and a row; see the module's docstring.
 Row = tuple[str, dict[str, Any]]

@@ -23,7 +23,7 @@ from millpond.ingest.config import TextConfig
 from millpond.ingest.files import open_input
 from millpond.ingest.members import MemberStream, StreamDamage
 from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row, to_utc
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 #: So many rows without the text column, and none with it, are a wrong column name and not bad rows.
 _WRONG_COLUMN_ROWS = 100

@@ -26,7 +26,7 @@ from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.members import MemberStream, StreamDamage
 from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row
 from millpond.ingest.warc_records import MAGIC, Damage, WarcRecord, read_records
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 _PAGE_SCHEMES = ("http", "https", "ftp", "file")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")

@@ -47,6 +47,17 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
             "select reason, sum(text_bytes) from (select reason, text_bytes from new_corpus_rejects "
             "union all select kind, text_bytes from new_corpus_duplicates) group by 1 having sum(text_bytes) <> 0",
         ),
+        Recount(
+            "bytes",
+            "transformed",
+            "select 'decode', sum(body_bytes - decoded_bytes) from new_corpus_candidates "
+            "union all select 'extract', sum(decoded_bytes - extracted_bytes) from new_corpus_candidates "
+            "union all select 'normalise', sum(extracted_bytes - normalised_bytes) from new_corpus_candidates "
+            "union all select 'line_rules', sum(normalised_bytes - cleaned_bytes) from new_corpus_candidates "
+            "union all select 'mask', sum(cleaned_bytes - text_bytes) from new_corpus_candidates "
+            "union all select 'repeated_lines', sum(c.text_bytes - strlen(d.text)) "
+            "from new_corpus_documents d join new_corpus_candidates c using (doc_id)",
+        ),
     ),
     "tokenize": (
         Recount("documents", "in", "select null, count(*) from in_corpus_documents"),

@@ -34,16 +34,17 @@ _SEEN = {"observed": "observed_value", "unexpected": "unexpected_count", "nulls"
 IN_MEMORY_ROWS = 1_000_000
 
 
-def gate(lake: Lake) -> Audit:
-    """The audit to hand to `Run.publish`."""
-    return lambda batch: Gate(lake.run_folder(batch.run_id)).judge(batch)
+def gate(lake: Lake, *checks: Audit) -> Audit:
+    """The audit to hand to `Run.publish`; `checks` are a stage's own, and return what they saw as audit rows."""
+    return lambda batch: Gate(lake.run_folder(batch.run_id), checks).judge(batch)
 
 
 class Gate:
     """Judges one batch and keeps a page of the verdict in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, checks: Sequence[Audit] = ()) -> None:
         self.folder = folder
+        self.checks = checks
 
     def judge(self, batch: Batch) -> list[dict[str, Any]]:
         """Audit rows of a batch that passed.
@@ -59,6 +60,7 @@ class Gate:
         rows += [
             _unique_key(table, files) for table, files in sorted(batch.whole.items()) if files and TABLES[table].key
         ]
+        rows += [row for check in self.checks for row in check(batch)]
         self._write(rows)
         failed = [row for row in rows if not row["success"]]
         if failed:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from millpond.errors import require
+from millpond.reasons import Reason
 from millpond.schemas import (
     CANDIDATES,
     DOCUMENTS,
@@ -21,7 +22,6 @@ from millpond.schemas import (
     SHARDS,
     TOKEN_REJECTS,
     WEB_REJECTS,
-    Reason,
 )
 
 HEX_32 = r"^[0-9a-f]{32}$"
@@ -98,9 +98,9 @@ def _rejects(gx: Any) -> list[Any]:
 def _duplicates(gx: Any) -> list[Any]:
     return [
         gx.ExpectColumnValuesToBeUnique(column="doc_id"),
-        gx.ExpectColumnValuesToBeInSet(column="kind", value_set=["exact", "near"]),
+        gx.ExpectColumnValuesToBeInSet(column="kind", value_set=["url", "exact", "near"]),
         gx.ExpectColumnValuesToBeBetween(column="jaccard", min_value=0.0, max_value=1.0),
-        gx.ExpectColumnPairValuesAToBeGreaterThanB(column_A="doc_id", column_B="keeper_id"),
+        gx.ExpectColumnValuesToBeBetween(column="of_itself", max_value=0),
     ]
 
 
@@ -146,7 +146,7 @@ SUITES: dict[str, Suite] = {
             },
         ),
         Suite(REJECTS.name, 0, _rejects),
-        Suite(DUPLICATES.name, 0, _duplicates),
+        Suite(DUPLICATES.name, 0, _duplicates, {"of_itself": "case when doc_id = keeper_id then 1 else 0 end"}),
         Suite(TOKEN_REJECTS.name, 0, _token_rejects),
         Suite(SHARDS.name, 1, _shards),
     )

@@ -29,7 +29,8 @@ from millpond.lake import Lake
 from millpond.progress import bar, spark_bar
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
-from millpond.schemas import DOCUMENTS, SHARDS, TOKEN_DOCUMENTS, TOKEN_REJECTS, Reason
+from millpond.reasons import Reason
+from millpond.schemas import DOCUMENTS, SHARDS, TOKEN_DOCUMENTS, TOKEN_REJECTS
 from millpond.shard import ShardIndex
 from millpond.spark import read_files, session, write_tables
 from millpond.stage import Work, job_main

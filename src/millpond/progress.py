@@ -40,6 +40,12 @@ def silence(quiet: bool = True) -> None:
     _quiet = quiet
 
 
+def note(text: str) -> None:
+    """Say something a person may want to know while waiting."""
+    if not _quiet:
+        console.print(text, highlight=False, markup=False)
+
+
 class Bar:
     """One task's progress; `update` may be called from any thread."""
 

@@ -8,48 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import pyarrow as pa
 
 STRING, INT, LONG, FLOAT, BINARY = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.binary()
 DATE = pa.date32()
 INSTANT = pa.timestamp("us", tz="UTC")
-
-
-class Reason(StrEnum):
-    """Why a row, a byte or a token did not go on. Closed: the audits refuse any other value."""
-
-    # ingest: a damaged range, a refused fetch, a record that is no page
-    DAMAGED = "damaged"
-    NOT_A_PAGE = "not_a_page"
-    DUPLICATE_PAGE = "duplicate_page"
-    BODY_ENCODING = "body_encoding"
-    TOO_LARGE = "too_large"
-    ROBOTS = "robots"
-    HTTP_STATUS = "http_status"
-    FETCH_FAILED = "fetch_failed"
-    REDIRECT = "redirect"
-    LIMIT = "limit"
-    BAD_ROW = "bad_row"
-    # curate: extraction outcomes
-    EMPTY = "empty"
-    UNSUPPORTED_TYPE = "unsupported_type"
-    EXTRACT_ERROR = "extract_error"
-    EXTRACT_TIMEOUT = "extract_timeout"
-    EXTRACT_MEMORY = "extract_memory"
-    EXTRACT_CRASH = "extract_crash"
-    # curate: rules
-    LANGUAGE = "language"
-    GOPHER_REPETITION = "gopher_repetition"
-    GOPHER_QUALITY = "gopher_quality"
-    C4 = "c4"
-    FINEWEB = "fineweb"
-    # curate: duplicates, by kind
-    EXACT = "exact"
-    NEAR = "near"
-    # tokenize
-    NO_TOKENS = "no_tokens"
 
 
 @dataclass(frozen=True)
@@ -163,11 +127,33 @@ SIGNALS = (
     ("c4_lorem_ipsum_lines", INT),
     ("c4_curly_bracket_lines", INT),
     ("c4_sentence_count", INT),  # over the lines that C4's line rules keep
+    ("c4_long_line_count", INT),  # lines of 200 characters and more
+    ("c4_bad_word_count", INT),  # entries of the language's list that are there; null without a list
     # FineWeb
     ("fineweb_line_punctuation_ratio", FLOAT),
     ("fineweb_short_line_ratio", FLOAT),
     ("fineweb_duplicate_line_char_ratio", FLOAT),
     ("fineweb_newline_word_ratio", FLOAT),
+    # RefinedWeb
+    ("refinedweb_removed_word_ratio", FLOAT),  # words in what its line rules would remove
+    # NeMo Curator
+    ("curator_non_alphanumeric_ratio", FLOAT),  # characters
+    ("curator_number_ratio", FLOAT),
+    ("curator_url_ratio", FLOAT),
+    ("curator_whitespace_ratio", FLOAT),
+    ("curator_parenthesis_ratio", FLOAT),
+    ("curator_unended_line_ratio", FLOAT),  # lines
+    ("curator_boilerplate_ratio", FLOAT),  # paragraphs
+    ("curator_longest_word", INT),  # characters between white space
+    # Personal data in the text after line rules, masked or not
+    *(
+        (f"pii_{kind}_count", INT)
+        for kind in ("email", "phone", "ip_address", "iban", "credit_card", "national_id", "secret")
+    ),
+    ("pii_count", INT),  # all of these together
+    # Words of the user's lists in the text before line rules; null without lists
+    ("flagged_word_count", INT),
+    ("flagged_word_ratio", FLOAT),  # over word_count
 )
 
 CANDIDATES = TableSpec(
@@ -192,9 +178,11 @@ CANDIDATES = TableSpec(
             ("decoded_bytes", LONG),  # of the body as UTF-8
             ("extracted_bytes", LONG),  # of the extracted text, before normalisation
             ("normalised_bytes", LONG),  # after normalisation, before line rules
+            ("cleaned_bytes", LONG),  # after line rules, before personal data is masked
             ("text_bytes", LONG),  # of text
             *SIGNALS,
             ("minhash", BINARY),  # little-endian uint32 values, datasketch's affine32 scheme
+            ("crawl", STRING),
             *SOURCE,
         ),
         required=("doc_id", "url", "outcome"),
@@ -222,7 +210,7 @@ DOCUMENTS = TableSpec(
             (
                 "cluster_id",
                 STRING,
-            ),  # smallest doc_id of its near-duplicate cluster; its own where it is alone
+            ),  # of the document and its copies: its own doc_id
             ("cluster_size", LONG),
             ("rules", STRING),  # digest of the rules that kept it
             *SOURCE,
@@ -239,7 +227,7 @@ REJECTS = TableSpec(
         (
             ("doc_id", STRING),
             ("url", STRING),
-            ("stage", STRING),  # extract or filter
+            ("stage", STRING),  # extract, filter or dedup
             ("reason", STRING),
             ("rule", STRING),  # the first rule that failed, in the preset's order
             ("value", FLOAT),
@@ -259,7 +247,7 @@ DUPLICATES = TableSpec(
             ("doc_id", STRING),
             ("url", STRING),
             ("keeper_id", STRING),
-            ("kind", STRING),  # exact or near
+            ("kind", STRING),  # url, exact or near
             ("jaccard", FLOAT),  # true Jaccard of the shingle sets of doc_id and keeper_id
             ("cluster_id", STRING),
             ("text_bytes", LONG),

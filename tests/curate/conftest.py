@@ -20,7 +20,19 @@ def wcxb(test_data: Path) -> list[Path]:
 @pytest.fixture(scope="session")
 def real_texts(wcxb: list[Path]) -> list[str]:
     """Normalised main text of 125 real pages."""
-    found = (extract(gzip.decompress(path.read_bytes()), "utf-8", None, None, "resiliparse") for path in wcxb[::4])
-    texts = [normalise(extraction.text) for extraction in found if extraction.text]
+    texts = _main_texts(wcxb[::4])
     assert len(texts) > 100
     return texts
+
+
+@pytest.fixture(scope="session")
+def gold_texts(test_data: Path) -> list[str]:
+    """Normalised main text of all pages with gold, of all five sets."""
+    texts = _main_texts(sorted((test_data / "html_gold").rglob("*.html.gz")))
+    assert len(texts) > 1200
+    return texts
+
+
+def _main_texts(pages: list[Path]) -> list[str]:
+    found = (extract(gzip.decompress(path.read_bytes()), "utf-8", None, None, "resiliparse") for path in pages)
+    return [normalise(extraction.text) for extraction in found if extraction.text]

@@ -14,9 +14,11 @@ import pytest
 
 from millpond.curate.candidates import Candidates
 from millpond.curate.config import CurateConfig
-from millpond.curate.minhash import MinHasher
-from millpond.curate.rules import rules_for, verdict
-from millpond.schemas import CANDIDATES, PAGES, SIGNALS, Reason
+from millpond.curate.dedup.minhash import MinHasher
+from millpond.curate.presets import rules_for
+from millpond.curate.rules import verdict
+from millpond.reasons import Reason
+from millpond.schemas import CANDIDATES, PAGES, SIGNALS
 
 PARAGRAPH = "This is a paragraph that has to be kept with the page, number {n}, and it ends here."
 PAGE = "<html><head><title>A title</title></head><body><article>{}</article></body></html>"
@@ -64,11 +66,14 @@ def test_a_page_with_text(candidates: Candidates) -> None:
     assert row["text"] == "\n".join(PARAGRAPH.format(n=n) for n in range(12))
     data = row["text"].encode()
     assert row["text_digest"] == hashlib.sha256(data).hexdigest()
-    assert row["text_bytes"] == row["normalised_bytes"] == row["extracted_bytes"] == len(data)
+    steps = ("extracted_bytes", "normalised_bytes", "cleaned_bytes", "text_bytes")
+    assert {row[name] for name in steps} == {len(data)}
     assert row["body_bytes"] == row["decoded_bytes"] == len(BODY)
     assert row["minhash"] == MinHasher().signatures([row["text"]])[0]
     assert row["c4_sentence_count"] == 12
-    assert all(row[name] is not None for name, _ in SIGNALS)
+    # No list was given.
+    without = ["c4_bad_word_count", "flagged_word_count", "flagged_word_ratio"]
+    assert [name for name, _ in SIGNALS if row[name] is None] == without
     assert (row["source_file"], row["source_offset"], row["fetched_at"].year) == ("a.warc.gz", 0, 2024)
 
 
@@ -113,6 +118,31 @@ def test_signals_and_language_do_not_depend_on_the_preset(candidates: Candidates
     assert [cut[name] for name in names] == [whole[name] for name in names]
 
 
+def test_personal_data_is_masked_behind_the_line_rules(candidates: Candidates) -> None:
+    lines = [PARAGRAPH.format(n=n) for n in range(6)]
+    told = "Write to jane@example.com or to joe@example.com, or call +49 (0)40 / 49 07 11 06 on any day."
+    body = "\n".join((*lines, told, "jim@example.com is short")).encode()
+    batch = pages({"body": body, "content_type": "text/plain"}, {"body": body, "content_type": "text/plain"})
+    first, second = candidates.batch(batch).to_pylist()
+    masked = "Write to <EMAIL> or to <EMAIL>, or call +49 (0)40 / 49 07 11 06 on any day."
+    assert first["text"].split("\n")[6:] == [masked, "<EMAIL> is short"]
+    assert (first["pii_email_count"], first["pii_phone_count"], first["pii_count"]) == (3, 1, 4)
+    assert first["cleaned_bytes"] == first["text_bytes"] + len("janejoejim") + 3 * len("@example.com") - 3 * len(
+        "<EMAIL>"
+    )
+    assert first["text_digest"] == hashlib.sha256(first["text"].encode()).hexdigest() == second["text_digest"]
+    assert first["minhash"] == MinHasher().signatures([first["text"]])[0]
+
+
+def test_flagged_words_are_counted_before_the_line_rules(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("# a comment\n\nParagraph\nhas to be\n")
+    with Candidates(CurateConfig.from_mapping({"flagged": {"words": {"en": str(path)}}}, "test")) as running:
+        [row] = running.batch(pages({})).to_pylist()
+    assert row["flagged_word_count"] == 24
+    assert row["flagged_word_ratio"] == 24 / row["word_count"]
+
+
 def test_no_pages(candidates: Candidates) -> None:
     empty = PAGES.schema.empty_table().to_batches() or [pages()]
     batch = candidates.batch(empty[0])
@@ -134,7 +164,7 @@ def test_bytes_are_counted_at_every_step(candidates: Candidates) -> None:
     assert row["body_bytes"] == len(body)
     assert row["decoded_bytes"] == row["extracted_bytes"] == len(body) + 1
     assert row["normalised_bytes"] == row["extracted_bytes"] - 3
-    assert row["text_bytes"] == row["normalised_bytes"] - len("short\n")
+    assert row["text_bytes"] == row["cleaned_bytes"] == row["normalised_bytes"] - len("short\n")
     assert "short" not in row["text"]
 
 

@@ -15,8 +15,9 @@ def test_defaults() -> None:
     config = CurateConfig()
     assert config.extract.extractor == "trafilatura"
     assert config.rules.preset == "fineweb"
-    assert config.removes_lines
-    assert config.dedup.num_perm == 112
+    assert config.removes_c4_lines
+    assert config.dedup.banding.num_perm == 112
+    assert {"email", "ip_address"} < set(config.pii.mask) and "phone" not in config.pii.mask
 
 
 def test_from_toml(tmp_path: Path) -> None:
@@ -38,10 +39,11 @@ def test_from_toml(tmp_path: Path) -> None:
     [
         ({"extract": {"extractor": "lynx"}}, "lynx"),
         ({"extract": {"timeout_seconds": 0}}, "greater than 0"),
-        ({"rules": {"preset": "c4"}}, "fineweb"),
+        ({"rules": {"preset": "c5"}}, "fineweb"),
         ({"dedup": {"threshold": 1.5}}, "less than or equal to 1"),
         ({"language": {"minimum": 1}}, "min_score"),
         ({"filters": {}}, "unknown key"),
+        ({"pii": {"mask": ["person"]}}, "email.*phone.*national_id"),
     ],
 )
 def test_impossible_settings_are_explained(values: dict[str, object], message: str) -> None:

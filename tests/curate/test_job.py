@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from millpond.curate.config import CurateConfig
+from millpond.curate.dedup.minhash import MinHasher
+from millpond.curate.dedup.shingles import jaccard
 from millpond.curate.job import curate
-from millpond.curate.minhash import MinHasher
-from millpond.errors import LakeError
+from millpond.errors import AuditError, LakeError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files
 from millpond.lake import Lake
@@ -83,7 +85,7 @@ def test_same_digest_for_any_partitions(
     texts = {row["doc_id"]: row["text"] for row in candidates}
     for row in found:
         assert row["keeper_id"] in kept and row["keeper_id"] < row["doc_id"]
-        true = hasher.jaccard(*(hasher.shingles(texts[row[side]]) for side in ("doc_id", "keeper_id")))
+        true = jaccard(*(hasher.shingles.of(texts[row[side]]) for side in ("doc_id", "keeper_id")))
         assert row["jaccard"] == pytest.approx(true) and true >= 0.7
 
 
@@ -104,6 +106,86 @@ def test_a_page_that_loses_every_line_is_no_document(lake: Lake, tmp_path: Path)
     assert lake.read("corpus.documents")["text"].to_pylist() == texts[:1]
     [row] = lake.read("corpus.rejects").to_pylist()
     assert (row["stage"], row["reason"], row["rule"], row["value"]) == ("filter", "empty", "min_text_bytes", 0)
+
+
+def test_what_many_documents_hold_goes_from_all_but_the_first(lake: Lake, tmp_path: Path) -> None:
+    """And a document of which nothing is left is no document, nor is its copy; a runaway is refused."""
+    own = [f"Own text number {n} with some words of its own." for n in range(3)]
+    texts = [*(f"The menu of the site.\n{text}" for text in own), *["The menu of the site."] * 2]
+    path = tmp_path / "menus.jsonl"
+    path.write_text("".join(json.dumps({"url": f"http://h.test/{n}", "text": t}) + "\n" for n, t in enumerate(texts)))
+    ingest_files(lake, [str(path)], IngestConfig.model_validate({"text": {"url_column": "url"}}))
+    dedup = {"lines": {"unit": "lines", "max_documents": 2}}
+    capped = {"rules": {"preset": "none"}, "dedup": {"judged_from": 2, "max_removed_share": 0.1}}
+    with pytest.raises(
+        AuditError, match=r"removed_share on registered_domain failed, seen h.test lost 1 of 5 documents"
+    ):
+        curate(lake, CurateConfig.model_validate(capped))
+    assert "corpus.documents" not in lake.tables()
+
+    curate(lake, CurateConfig.model_validate({"rules": {"preset": "none"}, "dedup": dedup}))
+    documents = lake.read("corpus.documents").to_pylist()
+    left = {row["url"][-1]: row["text"] for row in documents}
+    rejects = lake.read("corpus.rejects").to_pylist()
+    kept_menu = {number for number, text in left.items() if text.startswith("The menu")}
+    assert (
+        len(kept_menu) == 1
+        and {n: left[n] for n in left.keys() - kept_menu - {"3", "4"}}.items()
+        <= dict(zip("012", own, strict=True)).items()
+    )
+    for row in documents:
+        assert row["text_digest"] == hashlib.sha256(row["text"].encode()).hexdigest()
+        assert row["text_bytes"] == len(row["text"].encode())
+    for row in rejects:
+        assert (row["stage"], row["reason"], row["rule"], row["threshold"]) == (
+            "dedup",
+            "line",
+            "lines.max_documents",
+            2,
+        )
+    gone = lake.read("corpus.duplicates").num_rows
+    assert len(documents) + len(rejects) + gone == 5
+    # Of the two documents that are the menu alone one is the other's copy; both stay together or go together.
+    assert (len(rejects), gone) == ((0, 1) if kept_menu <= {"3", "4"} else (2, 0))
+
+
+def test_personal_data_is_masked_and_the_ledger_balances(lake: Lake, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("spam\n")
+    texts = [
+        "Mail jane.doe@example.com about the server at 8.8.8.8, and mind that it is slow.",
+        "Mail john.roe@example.com about the server at 9.9.9.9, and mind that it is slow.",
+        "Of a@b.com, c@d.com and e@f.com (as long as their placeholders) there is one too many here.",
+        "All of this is spam and nothing else.",
+        "Nothing at all to hide in this one.",
+    ]
+    path = tmp_path / "pages.jsonl"
+    path.write_text("".join(json.dumps({"url": f"http://h.test/{n}", "text": t}) + "\n" for n, t in enumerate(texts)))
+    ingest_files(lake, [str(path)], IngestConfig.model_validate({"text": {"url_column": "url"}}))
+    rules = {"preset": "none", "thresholds": {"max_pii_count": 2, "max_flagged_word_ratio": 0.1}}
+
+    def told() -> CurateConfig:
+        return CurateConfig.model_validate({"rules": rules, "flagged": {"words": {"any": str(words)}}})
+
+    outcome = curate(lake, told())
+    assert (outcome.counts["in"], outcome.counts["out"]) == (5, 2)
+    masked = "Mail <EMAIL> about the server at <IP_ADDRESS>, and mind that it is slow."
+    assert sorted(lake.read("corpus.documents")["text"].to_pylist()) == [masked, texts[4]]
+    # Two texts that differ in what is masked are one.
+    assert lake.read("corpus.duplicates")["kind"].to_pylist() == ["exact"]
+    reasons = lake.read("corpus.rejects")["reason"].to_pylist()
+    assert sorted(reasons) == ["flagged_words", "pii"]
+    ledger = {(row["entry"], row["reason"]): row["amount"] for row in _bytes_of(lake)}
+    assert ledger["transformed", "mask"] == len(texts[0]) + len(texts[1]) - 2 * len(masked)
+    assert ledger["in", None] == sum(map(len, texts)) == sum(n for (entry, _), n in ledger.items() if entry != "in")
+    words.write_text("ham\n")
+    assert not curate(lake, told()).unchanged, "another list is another setting"
+    assert curate(lake, told()).unchanged
+
+
+def _bytes_of(lake: Lake) -> list[dict[str, Any]]:
+    rows = lake.read("ops.ledger").to_pylist()
+    return [row for row in rows if row["stage"] == "curate" and row["unit"] == "bytes"]
 
 
 def test_nothing_to_curate(lake: Lake) -> None:

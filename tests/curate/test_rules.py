@@ -13,15 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millpond.curate import c4, fineweb, gopher
 from millpond.curate.config import CurateConfig
 from millpond.curate.extract import extract
-from millpond.curate.language import identify
 from millpond.curate.normalise import normalise
-from millpond.curate.rules import HAS_TEXT, PRESETS, Rule, Value, rules_digest, rules_for, sql_case, verdict
-from millpond.curate.words import split_words
+from millpond.curate.presets import CATALOGUE, PRESETS, rules_for
+from millpond.curate.rules import HAS_TEXT, Rule, Value, rules_digest, sql_case, verdict
+from millpond.curate.signals.language import identify
+from millpond.curate.signals.measure import Measure
 from millpond.errors import ConfigError
-from millpond.schemas import SIGNALS, Reason
+from millpond.reasons import Reason
+from millpond.schemas import SIGNALS
 
 
 def config(**values: object) -> CurateConfig:
@@ -45,8 +46,23 @@ def test_the_share_of_repeated_characters_is_pinned_to_what_the_code_did() -> No
 
 def test_every_rule_looks_at_a_column_of_the_table() -> None:
     columns = {name for name, _ in SIGNALS} | {"language", "language_score", "text_bytes"}
-    everything = config(language={"allowed": ["en"]})
-    assert {rule.column for rule in rules_for(everything)} == columns
+    thresholds = {rule.name: rule.threshold for rule in CATALOGUE if rule.column != "language_score"}
+    everything = config(language={"allowed": ["en"]}, rules={"thresholds": thresholds})
+    # What is only counted: the parts of a sum, and the count behind a ratio.
+    parts = {name for name in columns if name.startswith("pii_")} - {"pii_count"} | {"flagged_word_count"}
+    assert {rule.column for rule in rules_for(everything)} == columns - parts
+
+
+def test_personal_data_and_flagged_words_drop_nothing_unless_told() -> None:
+    row = {"text_bytes": 1, "pii_count": 6, "flagged_word_ratio": 0.5}
+    assert verdict(rules_for(config(rules={"preset": "none"})), row) is None
+    told = {"preset": "none", "thresholds": {"max_pii_count": 5, "max_flagged_word_ratio": 0.045}}
+    rules = rules_for(config(rules=told))
+    dropped = verdict(rules, row)
+    assert dropped is not None and (dropped.name, dropped.reason) == ("max_pii_count", Reason.PII)
+    flagged = verdict(rules, row | {"pii_count": 5})
+    assert flagged is not None and flagged.reason == Reason.FLAGGED_WORDS
+    assert verdict(rules, {"text_bytes": 1, "pii_count": 5, "flagged_word_ratio": None}) is None
 
 
 def test_thresholds_change_drop_and_bring_back_rules() -> None:
@@ -95,11 +111,52 @@ def test_digests_tell_decisions_apart() -> None:
     assert rules_digest(rules_for(config())) != rules_digest(rules_for(other))
 
 
-@pytest.mark.parametrize(("preset", "removes"), [("fineweb", True), ("api-docs", False), ("none", False)])
+@pytest.mark.parametrize(
+    ("preset", "removes"),
+    [("fineweb", True), ("c4", True), ("refinedweb", False), ("api-docs", False), ("none", False)],
+)
 def test_line_removal_follows_the_preset_unless_told(preset: str, removes: bool) -> None:
-    assert config(rules={"preset": preset}).removes_lines is removes
-    assert config(rules={"preset": preset}, c4={"remove_lines": not removes}).removes_lines is not removes
+    assert config(rules={"preset": preset}).removes_c4_lines is removes
+    assert config(rules={"preset": preset}, c4={"remove_lines": not removes}).removes_c4_lines is not removes
 
+
+def test_a_language_can_have_thresholds_of_its_own() -> None:
+    settings = config(
+        rules={"preset": "none", "thresholds": {"min_word_count": 50}},
+        language={"override": {"fi": {"thresholds": {"min_word_count": 5, "max_mean_word_length": 18}}, "zh": _OFF}},
+    )
+    rules = rules_for(settings)
+    assert [rule.name for rule in rules] == ["min_word_count", "max_mean_word_length", "min_text_bytes"]
+    kept: dict[str, Value] = {"word_count": 20, "mean_word_length": 17}
+    assert verdict(rules, {**kept, "language": "fi"}) is None
+    assert verdict(rules, {**kept, "language": "en"}) == rules[0]
+    assert verdict(rules, {**kept, "language": None}) == rules[0]
+    assert verdict(rules, {"language": "zh", "word_count": 1, "mean_word_length": 99}) is None
+    assert verdict(rules, {"language": "fi", "word_count": 20, "mean_word_length": 19}) == rules[1]
+    assert rules_digest(rules) != rules_digest(rules_for(config(rules=settings.rules.model_dump())))
+    with pytest.raises(ConfigError, match="unknown rule min_words"):
+        config(language={"override": {"fi": {"thresholds": {"min_words": 5}}}})
+
+
+def test_presets_are_rules_of_the_catalogue_in_its_order() -> None:
+    names = [rule.name for rule in CATALOGUE]
+    assert len(set(names)) == len(names)
+    assert all(rule.source for rule in CATALOGUE)
+    for name, preset in PRESETS.items():
+        places = [names.index(rule.name) for rule in preset.rules]
+        assert places == sorted(places), name
+        if name not in ("api-docs", "none"):
+            assert set(preset.rules) <= set(CATALOGUE)
+            assert named(rules_for(config(rules={"preset": name}))).keys() == {
+                *(rule.name for rule in preset.rules),
+                HAS_TEXT.name,
+            }
+
+
+_FRENCH: dict[str, object] = {
+    "thresholds": {"min_word_count": 4, "max_word_count": False, "max_curator_url_ratio": 0.2}
+}
+_OFF: dict[str, object] = {"thresholds": {"min_word_count": False}}
 
 ROWS = st.fixed_dictionaries(
     {name: st.none() | st.sampled_from([0, 1, 5, 50, 100_001, 0.005, 0.01, 0.2, 0.3, 0.8]) for name, _ in SIGNALS}
@@ -109,9 +166,16 @@ ROWS = st.fixed_dictionaries(
 
 
 @settings(max_examples=100, deadline=None)
-@given(row=ROWS, preset=st.sampled_from(sorted(PRESETS)), allowed=st.sampled_from([[], ["en"], ["it's", "en"]]))
-def test_sql_gives_the_same_verdict(row: dict[str, Value], preset: str, allowed: list[str]) -> None:
-    rules = rules_for(config(rules={"preset": preset}, language={"allowed": allowed}))
+@given(
+    row=ROWS,
+    preset=st.sampled_from(sorted(PRESETS)),
+    allowed=st.sampled_from([[], ["en"], ["it's", "en"]]),
+    override=st.sampled_from([{}, {"fr": _FRENCH}, {"it's": _FRENCH, "fr": {"min_score": 0.2}}]),
+)
+def test_sql_gives_the_same_verdict(
+    row: dict[str, Value], preset: str, allowed: list[str], override: dict[str, object]
+) -> None:
+    rules = rules_for(config(rules={"preset": preset}, language={"allowed": allowed, "override": override}))
     asked: tuple[Literal["rule", "reason", "value", "threshold"], ...] = ("rule", "reason", "value", "threshold")
     columns = ", ".join(f"${name}::{_type(name)} AS {name}" for name in row)
     query = f"SELECT {', '.join(sql_case(rules, name) for name in asked)} FROM (SELECT {columns})"
@@ -121,7 +185,7 @@ def test_sql_gives_the_same_verdict(row: dict[str, Value], preset: str, allowed:
         assert found == (None, None, None, None)
     else:
         value = None if rule.allowed is not None else row[rule.column]
-        assert found == (rule.name, rule.reason.value, value, rule.threshold)
+        assert found == (rule.name, rule.reason.value, value, rule.threshold_for(row["language"]))
 
 
 def _type(name: str) -> str:
@@ -145,14 +209,9 @@ def signals_of(html: str, settings: CurateConfig) -> dict[str, Value] | None:
     if found.text is None:
         return None
     text = normalise(found.text)
-    words, kept = split_words(text), c4.clean_lines(text, settings.c4)
     language, score = identify(text)
-    return {
-        **(gopher.quality(text, words) | gopher.repetition(text, words)),
-        **(c4.signals(text, settings.c4) | fineweb.signals(kept, len(split_words(kept)))),
-        "language": language,
-        "language_score": score,
-    }
+    signals, _ = Measure(settings)([text], [language])
+    return {name: value for name, [value] in signals.items()} | {"language": language, "language_score": score}
 
 
 def reference_page(name: str) -> str:

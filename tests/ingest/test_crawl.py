@@ -24,7 +24,8 @@ from millpond.ingest.crawl import crawl_site
 from millpond.ingest.fetch import Fetcher, is_public
 from millpond.ingest.page import Rejected, RowBatcher
 from millpond.ingest.robots import Robots
-from millpond.schemas import FRONTIER, PAGES, WEB_REJECTS, Reason
+from millpond.reasons import Reason
+from millpond.schemas import FRONTIER, PAGES, WEB_REJECTS
 
 Answer = Callable[["Handler"], None]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.page import Rejected
-from millpond.schemas import Reason
+from millpond.reasons import Reason
 
 HTML = b"<html><body>" + b"<p>One sentence of prose, and then another.</p>" * 50 + b"</body></html>"
 

@@ -19,7 +19,8 @@ from millpond.ingest.page import (
     registered_domain,
     reject_row,
 )
-from millpond.schemas import PAGES, WEB_REJECTS, Reason
+from millpond.reasons import Reason
+from millpond.schemas import PAGES, WEB_REJECTS
 
 
 def page(**changes: Any) -> dict[str, Any]:

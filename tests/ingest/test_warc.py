@@ -23,7 +23,8 @@ from millpond.ingest.members import MemberStream
 from millpond.ingest.page import RowBatcher
 from millpond.ingest.warc import read_warc
 from millpond.ingest.warc_records import MAGIC, Damage, read_records
-from millpond.schemas import PAGES, WEB_REJECTS, Reason
+from millpond.reasons import Reason
+from millpond.schemas import PAGES, WEB_REJECTS
 
 HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 

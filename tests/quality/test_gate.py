@@ -21,6 +21,9 @@ Rows = dict[str, list[dict[str, Any]]]
 ID = sorted(hashlib.sha256(str(n).encode()).hexdigest() for n in range(8))
 
 
+STEPS = ("extracted_bytes", "normalised_bytes", "cleaned_bytes", "text_bytes")
+
+
 def page(n: int) -> dict[str, Any]:
     return {
         "page_id": ID[n][:32],
@@ -36,7 +39,9 @@ def page(n: int) -> dict[str, Any]:
 
 def candidate(n: int) -> dict[str, Any]:
     text = f"text of document {n}"
-    return {"doc_id": ID[n][:32], "url": f"http://site.example/{n}", "outcome": "ok", "text": text}
+    raw, size = len(b"<p>text</p>"), len(text)
+    sizes = {"body_bytes": raw, "decoded_bytes": raw} | dict.fromkeys(STEPS, size)
+    return {"doc_id": ID[n][:32], "url": f"http://site.example/{n}", "outcome": "ok", "text": text, **sizes}
 
 
 def document(n: int) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from millpond.curate.rules import PRESETS, sql_case
+from millpond.curate.presets import PRESETS
+from millpond.curate.rules import sql_case
 from millpond.errors import LakeError
 from millpond.eval.report import build_report, write_report
 from millpond.eval.sql import connect, run

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from datatrove.utils.text import PUNCTUATION_SET, TERMINAL_PUNCTUATION
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millpond.curate import words
-from millpond.curate.words import content_words, split_sentences, split_words
+from millpond.curate.signals import characters
+from millpond.curate.signals.words import content_words, count_sentences, split_sentences, split_words
 
 
 def test_the_tables_are_those_of_the_published_filters() -> None:
-    assert words.PUNCTUATION == PUNCTUATION_SET
-    assert words.SENTENCE_END == TERMINAL_PUNCTUATION
-    assert not any(map(str.isalpha, words.PUNCTUATION))  # what `gopher.quality` relies on
+    assert characters.PUNCTUATION == PUNCTUATION_SET
+    assert characters.SENTENCE_END == TERMINAL_PUNCTUATION
+    assert not any(map(str.isalpha, characters.PUNCTUATION))  # what `gopher.quality` relies on
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,20 @@ def test_content_words_ignore_case_and_punctuation() -> None:
 )
 def test_sentences(text: str, expected: list[str]) -> None:
     assert split_sentences(text) == expected
+
+
+@given(st.text(st.sampled_from("ab .!?\"')]”» \n。！」）\x0b…")) | st.text())
+def test_sentences_are_counted_as_they_are_split(text: str) -> None:
+    assert count_sentences(text) == len(split_sentences(text))
+
+
+#: The same splitter as one regular expression, for text of Latin letters.
+_PLAIN = re.compile(r"[A-Za-zéß_0-9]+(?:['’][A-Za-zéß_0-9]+)*|\.+|-+|=+|\*+|~+|\#+|[!'’,…]")
+
+
+@given(st.text(st.sampled_from("aé_0'’.-=#*~! ,…\n")))
+def test_words_are_those_of_the_pattern(text: str) -> None:
+    assert split_words(text) == _PLAIN.findall(text)
 
 
 @given(st.text())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from millpond.curate.language import identify
+from millpond.curate.signals.language import identify
 
 #: Languages of the test sentences that the model was not trained on or names by a wider code.
 ABSENT = {"lg", "mi", "nb", "sn", "st", "tn", "ts", "xh", "zu"}

@@ -1,0 +1,85 @@
+"""Guards against deduplication that ran away: how much of a corpus, a crawl or a domain may go as copies.
+
+One wrong threshold, or shingles too short for a script, makes neighbours of everything; what is left looks like a
+sound corpus, only small. So the share of one document and its copies, and the share that each source lost, have
+limits, and the audit says which source went over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from millpond.publish import Batch
+from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES
+
+
+@dataclass(frozen=True)
+class RemovalCaps:
+    """Limits on what deduplication may remove."""
+
+    cluster_share: float
+    """Of all documents before deduplication, one document and its copies."""
+    removed_share: float
+    """Of a source's documents before deduplication, its copies."""
+    judged_from: int
+    """Sources of fewer documents are not judged."""
+
+    def __call__(self, batch: Batch) -> list[dict[str, Any]]:
+        """Audit rows of a curation run's batch: one for the largest cluster, one for each kind of source."""
+        kept, gone, candidates = (batch.new.get(spec.name, []) for spec in (DOCUMENTS, DUPLICATES, CANDIDATES))
+        if not gone:
+            return []
+        with duckdb.connect() as connection:
+            connection.execute(
+                f"""
+                create view judged as
+                select c.registered_domain, c.crawl, d.cluster_id, d.gone from (
+                    select doc_id, cluster_id, 0 as gone from read_parquet({_listed(kept)})
+                    union all select doc_id, cluster_id, 1 from read_parquet({_listed(gone)})
+                ) d join read_parquet({_listed(candidates)}) c using (doc_id)
+                """
+            )
+            return list(self._rows(connection))
+
+    def _rows(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+        cluster = connection.execute(
+            "select cluster_id, count(*), (select count(*) from judged) from judged "
+            "group by 1 order by 2 desc, 1 limit 1"
+        ).fetchone()
+        if cluster is not None and cluster[2] >= self.judged_from:
+            name, size, total = cluster
+            said = f"{name} and its copies are {size:,} of {total:,} documents, {size / total:.1%}"
+            yield _row(
+                "largest_cluster_share", "cluster_id", size / total <= self.cluster_share, said, self.cluster_share
+            )
+        for source in ("registered_domain", "crawl"):
+            worst = connection.execute(
+                f"""
+                select {source}, sum(gone), count(*) from judged where {source} is not null
+                group by 1 having count(*) >= ? order by sum(gone) / count(*) desc, 1 limit 1
+                """,
+                [self.judged_from],
+            ).fetchone()
+            if worst is not None:
+                name, gone, total = worst
+                said = f"{name} lost {gone:,} of {total:,} documents as copies, {gone / total:.1%}"
+                yield _row("removed_share", source, gone / total <= self.removed_share, said, self.removed_share)
+
+
+def _listed(files: list[str]) -> str:
+    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in files) + "]"
+
+
+def _row(expectation: str, column: str, success: bool, observed: str, limit: float) -> dict[str, Any]:
+    return {
+        "table": DUPLICATES.name,
+        "expectation": expectation,
+        "column": column,
+        "success": success,
+        "observed": observed,
+        "threshold": f"at most {limit:.1%}",
+    }

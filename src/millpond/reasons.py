@@ -1,0 +1,49 @@
+"""Why a row, a byte or a token did not go on: one closed list for every stage.
+
+Rejects, the ledger and its audits all read these names; they are stored, so a name never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a row, a byte or a token did not go on. Closed: the audits refuse any other value."""
+
+    # ingest: a damaged range, a refused fetch, a record that is no page
+    DAMAGED = "damaged"
+    NOT_A_PAGE = "not_a_page"
+    DUPLICATE_PAGE = "duplicate_page"
+    BODY_ENCODING = "body_encoding"
+    TOO_LARGE = "too_large"
+    ROBOTS = "robots"
+    HTTP_STATUS = "http_status"
+    FETCH_FAILED = "fetch_failed"
+    REDIRECT = "redirect"
+    LIMIT = "limit"
+    BAD_ROW = "bad_row"
+    # curate: extraction outcomes
+    EMPTY = "empty"
+    UNSUPPORTED_TYPE = "unsupported_type"
+    EXTRACT_ERROR = "extract_error"
+    EXTRACT_TIMEOUT = "extract_timeout"
+    EXTRACT_MEMORY = "extract_memory"
+    EXTRACT_CRASH = "extract_crash"
+    # curate: rules
+    LANGUAGE = "language"
+    GOPHER_REPETITION = "gopher_repetition"
+    GOPHER_QUALITY = "gopher_quality"
+    C4 = "c4"
+    FINEWEB = "fineweb"
+    REFINEDWEB = "refinedweb"
+    CURATOR = "curator"
+    PII = "pii"
+    FLAGGED_WORDS = "flagged_words"
+    # curate: duplicates, by kind
+    URL = "url"
+    EXACT = "exact"
+    NEAR = "near"
+    LINE = "line"  # nothing left but what stands in other documents, or a copy of such a document
+    # tokenize
+    NO_TOKENS = "no_tokens"
