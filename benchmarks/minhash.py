@@ -6,7 +6,6 @@ one core, the sides in turn and several rounds of them; the median counts. Write
 
 from __future__ import annotations
 
-import gzip
 import json
 import statistics
 import subprocess
@@ -19,8 +18,8 @@ from benchmarks.measure import BenchmarkError
 from benchmarks.minhash_side import READY, SIDES
 from benchmarks.page import table
 from benchmarks.pages import ROOT, gold_folder
+from benchmarks.texts import main_texts
 
-from millpond.curate.extract import extract
 from millpond.curate.normalise import normalise
 from millpond.errors import MillpondError
 
@@ -107,9 +106,7 @@ def run() -> list[str]:
 
 
 def _texts() -> list[str]:
-    pages = sorted((gold_folder() / "wcxb" / "html").glob("*.html.gz"))
-    found = (extract(gzip.decompress(page.read_bytes()), "utf-8", None, None, "resiliparse") for page in pages)
-    return [normalise(extraction.text) for extraction in found if extraction.text]
+    return [normalise(text) for text in main_texts(gold_folder() / "wcxb" / "html")]
 
 
 def _once(interpreter: Path, name: str, texts: Path, permutations: int) -> float:

@@ -35,6 +35,8 @@ Row = dict[str, Any]
 _COPIED = ("url", "registered_domain", "fetched_at", "crawl", *(name for name, _ in SOURCE))
 #: Columns of a page that are read; a scan needs no others.
 PAGE_COLUMNS = ("page_id", *_COPIED, "content_type", "charset", "body")
+#: What the child process answers under the same name.
+_ANSWERED = ("title", "author", "page_type", "declared_language", "extractor", "decoded_bytes", "extracted_bytes")
 _BYTES = ("normalised_bytes", "cleaned_bytes", "text_bytes")
 
 
@@ -50,6 +52,7 @@ class Candidates:
         self._hasher = MinHasher(banding.num_perm, banding.ngram, config.dedup.seed, banding.shingles)
         self._measure = Measure(config)
         self._bounds = config.normalise.model_dump()
+        self._settings = config.extract.model_dump()
 
     def __enter__(self) -> Self:
         return self
@@ -127,13 +130,13 @@ class Candidates:
             "charset": page["charset"],
             "content_type": page["content_type"],
             "url": page["url"],
-            "extractor": settings.extractor,
+            "extract": self._settings,
             "fetched": fetched.date().isoformat() if fetched else None,
             "bounds": self._bounds,
         }
         result = self._child.run(header, page["body"])
         row.update(outcome=result.outcome, outcome_detail=result.detail)
-        for name in ("title", "author", "extractor", "decoded_bytes", "extracted_bytes"):
+        for name in _ANSWERED:
             row[name] = result.header.get(name, row.get(name))
         if result.header.get("published_at"):
             row["published_at"] = date.fromisoformat(result.header["published_at"])

@@ -167,6 +167,8 @@ CANDIDATES = TableSpec(
             ("outcome", STRING),  # ok, or the Reason why there is no text
             ("outcome_detail", STRING),
             ("extractor", STRING),  # name and version
+            ("page_type", STRING),  # article, forum, product, …; null where the extractor does not tell
+            ("declared_language", STRING),  # what the page says of itself, ISO 639 code
             ("title", STRING),
             ("author", STRING),
             ("published_at", DATE),
@@ -199,6 +201,7 @@ DOCUMENTS = TableSpec(
             ("url", STRING),
             ("registered_domain", STRING),
             ("fetched_at", INSTANT),
+            ("page_type", STRING),
             ("title", STRING),
             ("author", STRING),
             ("published_at", DATE),

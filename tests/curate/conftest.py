@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from millpond.curate.config import ExtractConfig
 from millpond.curate.extract import extract
 from millpond.curate.normalise import normalise
 
@@ -34,5 +35,6 @@ def gold_texts(test_data: Path) -> list[str]:
 
 
 def _main_texts(pages: list[Path]) -> list[str]:
-    found = (extract(gzip.decompress(path.read_bytes()), "utf-8", None, None, "resiliparse") for path in pages)
+    resiliparse = ExtractConfig.from_mapping({"extractor": "resiliparse"}, "test")
+    found = (extract(gzip.decompress(path.read_bytes()), charset="utf-8", config=resiliparse) for path in pages)
     return [normalise(extraction.text) for extraction in found if extraction.text]

@@ -13,7 +13,7 @@ from millpond.errors import ConfigError
 
 def test_defaults() -> None:
     config = CurateConfig()
-    assert config.extract.extractor == "trafilatura"
+    assert config.extract.extractor == "millpond"
     assert config.rules.preset == "fineweb"
     assert config.removes_c4_lines
     assert config.dedup.banding.num_perm == 112

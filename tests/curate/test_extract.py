@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from millpond.curate.extract import LAST_LIMITS, LIMITS, Extraction, Limits, extract, page, too_much
+from millpond.curate.config import ExtractConfig
+from millpond.curate.extract import Extraction, extract, page
 from millpond.curate.isolate import Isolated
+from millpond.curate.lanes import LAST_LIMITS, LIMITS, Limits, too_much
 
 PROSE = "".join(f"<p>Ordinary sentence of prose number {n}, which an extractor should keep.</p>" for n in range(20))
 
@@ -44,27 +46,32 @@ HOSTILE: dict[str, str | bytes] = {
     "nul": wrapped("a\0b"),
     "nothing": b"",
 }
+BY = {
+    name: ExtractConfig.from_mapping({"extractor": name}, "test")
+    for name in ("millpond", "trafilatura", "resiliparse")
+}
 HEADER: dict[str, object] = {
     "charset": "utf-8",
     "content_type": "text/html",
     "url": "http://h.test/",
-    "extractor": "trafilatura",
+    "extract": {"extractor": "trafilatura"},
     "fetched": None,
     "bounds": {},
 }
 
 
-def read(path: Path, extractor: str = "trafilatura") -> Extraction:
-    return extract(gzip.decompress(path.read_bytes()), "utf-8", "text/html", "http://h.test/", extractor)
+def read(path: Path, extractor: str = "millpond") -> Extraction:
+    return extract(gzip.decompress(path.read_bytes()), "http://h.test/", charset="utf-8", config=BY[extractor])
 
 
-def test_hostile_pages_end_in_time_with_an_outcome() -> None:
+@pytest.mark.parametrize("extractor", ["millpond", "trafilatura"])
+def test_hostile_pages_end_in_time_with_an_outcome(extractor: str) -> None:
     """The bar: no page comes near the wall clock, though trafilatura alone would take minutes for them."""
     outcomes = {}
     with Isolated("millpond.curate.extract:page", timeout_seconds=10, memory_mb=2048) as child:
         for name, html in HOSTILE.items():
             body = html if isinstance(html, bytes) else html.encode()
-            outcomes[name] = child.run(HEADER, body)
+            outcomes[name] = child.run({**HEADER, "extract": {"extractor": extractor}}, body)
         assert child.starts == 1
     for name, result in outcomes.items():
         text = result.payload.decode()
@@ -72,46 +79,52 @@ def test_hostile_pages_end_in_time_with_an_outcome() -> None:
             assert result.outcome in ("ok", "empty")
         else:
             assert result.outcome == "ok", name
-            assert "prose number 19" in text, name
+            # A model judges: of a page whose other text is a thousand times as long it may keep only that.
+            assert "prose number 19" in text or (extractor == "millpond" and len(text) > 100_000), name
         assert not re.search("[\x00\ud800-\udfff]", text)
     assert "AFTERMARK" in outcomes["deep"].payload.decode()
     assert "AFTERMARK" in outcomes["big node"].payload.decode()
 
 
 @pytest.mark.parametrize(
-    ("name", "limit"),
+    ("name", "extractor", "limit"),
     [
-        ("breaks", "tags"),
-        ("attributes", "tag_bytes"),
-        ("paragraphs", "tags"),
-        ("deep", "depth"),
-        ("big node", "bytes"),
-        ("nul", None),
+        ("breaks", "trafilatura", "tags"),
+        ("attributes", "trafilatura", "tag_bytes"),
+        ("paragraphs", "trafilatura", "tags"),
+        ("deep", "trafilatura", "depth"),
+        ("big node", "trafilatura", "bytes"),
+        ("nul", "trafilatura", None),
+        ("attributes", "millpond", "tag_bytes"),
+        ("rows", "millpond", "tags"),
+        ("breaks", "millpond", None),
+        ("deep", "millpond", None),
+        ("big node", "millpond", None),
     ],
 )
-def test_the_lane_follows_from_counts(name: str, limit: str | None) -> None:
+def test_the_lane_follows_from_counts(name: str, extractor: str, limit: str | None) -> None:
     html = HOSTILE[name]
     body = html if isinstance(html, bytes) else html.encode()
-    found = too_much(body, LIMITS)
+    found = too_much(body, LIMITS[extractor])
     assert (found.partition(":")[0] if found else None) == limit
-    result = extract(body, "utf-8", "text/html", None, "trafilatura")
+    result = extract(body, charset="utf-8", content_type="text/html", config=BY[extractor])
     assert result.detail == found
-    assert (result.extractor or "").startswith("resiliparse" if limit else "trafilatura")
+    assert (result.extractor or "").startswith("resiliparse" if limit else extractor)
 
 
 @pytest.mark.parametrize("name", ["deep", "breaks", "attributes"])
 def test_the_lane_is_the_same_in_any_encoding(name: str) -> None:
     html = str(HOSTILE[name])
-    found = extract(html.encode(), "utf-8", None, None, "trafilatura")
+    found = extract(html.encode(), charset="utf-8", config=BY["trafilatura"])
     assert found.detail is not None
     for encoding in ("utf-16-le", "utf-16-be"):
-        assert extract(html.encode(encoding), encoding, None, None, "trafilatura") == found
+        assert extract(html.encode(encoding), charset=encoding, config=BY["trafilatura"]) == found
 
 
 @pytest.mark.parametrize(("html", "detail"), [("<b>" * 1_000_001, "tags:1000001"), ("<div>" * 4001, "depth:4001")])
-@pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
+@pytest.mark.parametrize("extractor", BY)
 def test_what_no_parser_gets(html: str, detail: str, extractor: str) -> None:
-    found = extract(html.encode(), "utf-8", None, None, extractor)
+    found = extract(html.encode(), charset="utf-8", config=BY[extractor])
     assert (found.outcome, found.detail, found.decoded_bytes) == ("too_large", detail, len(html))
 
 
@@ -126,37 +139,57 @@ def test_limits_are_inclusive() -> None:
 
 
 def test_few_real_pages_leave_the_usual_lane(wcxb: list[Path]) -> None:
-    away = [path for path in wcxb if too_much(gzip.decompress(path.read_bytes()), LIMITS)]
+    away = [path for path in wcxb if too_much(gzip.decompress(path.read_bytes()), LIMITS["trafilatura"])]
     assert len(away) < 0.05 * len(wcxb)
+    assert not [path for path in wcxb if too_much(gzip.decompress(path.read_bytes()), LIMITS["millpond"])]
 
 
 def test_plain_text_passes_through() -> None:
-    found = extract("caf\xe9\n<b>".encode("latin-1"), "windows-1252", "text/plain", None, "trafilatura")
+    found = extract(
+        "caf\xe9\n<b>".encode("latin-1"), charset="windows-1252", content_type="text/plain", config=BY["trafilatura"]
+    )
     assert (found.text, found.outcome, found.extractor, found.decoded_bytes) == ("café\n<b>", "ok", "plain", 9)
 
 
 def test_what_is_no_page() -> None:
-    found = extract(b"%PDF", None, "application/pdf", None, "trafilatura")
+    found = extract(b"%PDF", content_type="application/pdf", config=BY["trafilatura"])
     assert (found.outcome, found.detail, found.text) == ("unsupported_type", "application/pdf", None)
-    assert extract(b" \n", "utf-8", "text/plain", None, "trafilatura").outcome == "empty"
-    assert extract(b"<html></html>", "utf-8", "text/html", None, "trafilatura").outcome == "empty"
+    assert extract(b" \n", charset="utf-8", content_type="text/plain", config=BY["trafilatura"]).outcome == "empty"
+    assert (
+        extract(b"<html></html>", charset="utf-8", content_type="text/html", config=BY["trafilatura"]).outcome
+        == "empty"
+    )
 
 
 @pytest.mark.parametrize("charset", [None, "utf-8", "no-such-charset", "utf-16-le", "ascii"])
 def test_any_charset_gives_an_outcome(charset: str | None) -> None:
-    assert extract(wrapped("é").encode(), charset, None, None, "trafilatura").outcome in ("ok", "empty")
+    assert extract(wrapped("é").encode(), charset=charset, config=BY["millpond"]).outcome in ("ok", "empty")
 
 
-@pytest.mark.parametrize("extractor", ["trafilatura", "resiliparse"])
+@pytest.mark.parametrize("extractor", BY)
 def test_metadata_and_the_day_of_the_fetch(extractor: str) -> None:
     head = '<meta property="article:published_time" content="2021-03-04"><meta name="author" content="Ada Byron">'
     body = wrapped("", head).encode()
-    found = extract(body, "utf-8", "text/html", "http://h.test/a", extractor, date(2021, 12, 31))
+    found = extract(
+        body,
+        "http://h.test/a",
+        charset="utf-8",
+        content_type="text/html",
+        fetched=date(2021, 12, 31),
+        config=BY[extractor],
+    )
     assert found.title == "t"
-    if extractor == "trafilatura":
-        assert (found.author, found.published_at) == ("Ada Byron", date(2021, 3, 4))
-        early = extract(body, "utf-8", "text/html", "http://h.test/a", extractor, date(2020, 1, 1))
-        assert early.published_at is None
+    if extractor != "resiliparse":
+        assert (found.author, found.date) == ("Ada Byron", date(2021, 3, 4))
+        early = extract(
+            body,
+            "http://h.test/a",
+            charset="utf-8",
+            content_type="text/html",
+            fetched=date(2020, 1, 1),
+            config=BY[extractor],
+        )
+        assert early.date is None
 
 
 def test_the_same_page_gives_the_same_text_in_any_order(wcxb: list[Path]) -> None:
@@ -168,8 +201,8 @@ def test_the_same_page_gives_the_same_text_in_any_order(wcxb: list[Path]) -> Non
 
 def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        extract(b"", "utf-8", "text/html", None, "trafilatura")
-        extract(b"\x00garbage", "utf-8", "text/html", None, "trafilatura")
+        extract(b"", charset="utf-8", content_type="text/html", config=BY["trafilatura"])
+        extract(b"\x00garbage", charset="utf-8", content_type="text/html", config=BY["trafilatura"])
     assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
 
 
@@ -191,7 +224,7 @@ def test_bag_of_words_f1_on_real_pages(wcxb: list[Path], test_data: Path) -> Non
         if expected:
             scores.append(_f1(read(path).text or "", expected))
     assert len(scores) > 35
-    assert sum(scores) / len(scores) > 0.75
+    assert sum(scores) / len(scores) > 0.85  # these pages were trained on
 
 
 def _f1(found: str, expected: str) -> float:

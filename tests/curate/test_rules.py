@@ -205,7 +205,7 @@ MODULES = _MODULES.split()
 
 
 def signals_of(html: str, settings: CurateConfig) -> dict[str, Value] | None:
-    found = extract(html.encode("utf-8", "replace"), "utf-8", "text/html", None, "trafilatura")
+    found = extract(html.encode("utf-8", "replace"), charset="utf-8", config=settings.extract)
     if found.text is None:
         return None
     text = normalise(found.text)
