@@ -28,14 +28,17 @@ _PAGE = """\
 
 Written by `python -m benchmarks.mojibake` on {date} at commit {commit}, with ftfy {version}.
 
-The {total} cases of ftfy's test suite: texts from the wild that were decoded wrongly, and sound ones that look it. {right}
-come out as they were meant, and {alone} of ftfy's own `fix_text`; quotes count as right curly or straight. ftfy keeps
-control characters and white space at the end of a line, which Millpond drops.
+The {total} cases of ftfy's test suite: texts from the wild that were decoded wrongly, and sound ones that look it.
+{right} come out as they were meant, and {alone} of ftfy's own `fix_text`; quotes count as right curly or straight.
+ftfy keeps control characters and white space at the end of a line, which Millpond drops.
 
 {files}
 The others, by file and place:
 
 {cases}"""
+
+
+_HEADER = ("| case | was | meant | comes out | why |", "| --- | --- | --- | --- | --- |")
 
 
 def main() -> None:

@@ -35,12 +35,17 @@ def test_known_sentences(text: str, language: str) -> None:
     assert identify(text)[0] == language
 
 
-def test_a_long_text_is_read_at_its_beginning_middle_and_end() -> None:
-    menu, body = "Home News Sport Weather Contact Imprint " * 30, "и так далее по-русски о погоде и реках " * 500
-    assert identify(menu + body + menu)[0] == "ru"
-    english = "This is one of the texts in the English language. " * 14
-    between = "и так далее по-русски " * 1000
-    assert identify(english + between + english + between + english)[0] == "en"
+def test_a_long_text_is_read_all_over() -> None:
+    menu, body = "Home News Sport Weather Contact Imprint " * 60, "и так далее по-русски о погоде и реках " * 200
+    assert len(menu) > 2000
+    assert identify(menu + body)[0] == identify(body + menu)[0] == identify(menu + body + menu)[0] == "ru"
+
+
+def test_a_long_text_is_not_read_whole() -> None:
+    text = "This is one of the texts in the English language. " * 400
+    assert len(text) == 20_000
+    assert identify(text[:1400] + "и так " * 300 + text[3200:]) == identify(text)
+    assert identify(text[:1000] + "и так " * 300 + text[2800:]) != identify(text)
 
 
 @pytest.mark.parametrize(
@@ -69,11 +74,6 @@ def test_languages_of_other_scripts_are_ruled_out() -> None:
     assert allowed("漢字", labels) == {"ja", "zh"}
     assert allowed("漢字かな", labels) == {"ja"}
     assert allowed("123 ☃", labels) == allowed("ༀཨ", labels) == labels
-
-
-def test_serbo_croatian_has_three_names() -> None:
-    texts = ("Gdje je nova knjiga?", "Ovo je vrlo lijepa kuća na obali mora.", "Danas je lijep dan za šetnju.")
-    assert {identify(text)[0] for text in texts} <= {"bs", "hr", "sr"}
 
 
 def test_not_below_the_packaged_model_alone(test_data: Path) -> None:
