@@ -22,7 +22,8 @@ from millpond.cli.extras import EXTRAS
 from millpond.lake import Lake
 
 #: A line that says how far something is; slow machines show some.
-PROGRESS = re.compile(r"\w+: [\d,]+( of [\d,]+)?( \w+)?")
+#: Beside the line on the error: how far a run is, and how it compares texts.
+PROGRESS = re.compile(r"\w+: [\d,]+( of [\d,]+)?( \w+)?|MinHash: .*|  (similarity|compared) .*")
 
 
 def refused(ended: Ended, code: int, *words: str) -> None:
