@@ -21,8 +21,8 @@ from command import Ended, Whole, call
 from millpond.cli.extras import EXTRAS
 from millpond.lake import Lake
 
-#: A line that says how far something is; slow machines show some.
-PROGRESS = re.compile(r"\w+: [\d,]+( of [\d,]+)?( \w+)?")
+#: Lines that say how far something is, of which slow machines show some, or how a run compares texts.
+PROGRESS = re.compile(r"\w+: [\d,]+( of [\d,]+)?( \w+)?|MinHash: .*|  (similarity|compared) .*")
 
 
 def refused(ended: Ended, code: int, *words: str) -> None:
