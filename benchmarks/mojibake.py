@@ -12,10 +12,11 @@ from importlib.metadata import version
 from typing import Any
 
 import ftfy
+from benchmarks import peer
 from benchmarks.machine import describe
 from benchmarks.page import table
 from benchmarks.pages import ROOT, gold_folder
-from benchmarks.run import PINS, say
+from benchmarks.run import say
 
 from millpond.curate.normalise import normalise
 from millpond.errors import MillpondError
@@ -44,7 +45,7 @@ _HEADER = ("| case | was | meant | comes out | why |", "| --- | --- | --- | --- 
 def main() -> None:
     """Normalise all cases and write the page."""
     try:
-        PAGE.write_text(page(describe(ROOT, PINS, 1)))
+        PAGE.write_text(page(describe(ROOT, peer.pins("datatrove"), 1)))
         say(f"written: {PAGE.relative_to(ROOT)}")
     except MillpondError as error:
         sys.stderr.write(f"benchmark: {error}\n")

@@ -21,6 +21,9 @@ _NESTING = re.compile(
 )
 
 
+_QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a parser is given at most; all counted on the page as UTF-8."""
@@ -28,6 +31,7 @@ class Limits:
     bytes: int
     tags: int
     tag_bytes: int
+    """Of one tag without its quoted values: what is costly is many attributes, not a long one."""
     depth: int
 
 
@@ -53,7 +57,7 @@ def too_much(html: bytes, limits: Limits) -> str | None:
         starts = np.flatnonzero(np.frombuffer(html, dtype=np.uint8) == ord("<"))
         ends = np.append(starts[1:], len(html))
         long = np.flatnonzero(ends - starts > limits.tag_bytes)
-        longest = max((len(html[starts[n] + 1 : ends[n]].partition(b">")[0]) for n in long), default=0)
+        longest = max((_tag_bytes(html[starts[n] + 1 : ends[n]]) for n in long.tolist()), default=0)
         if longest > limits.tag_bytes:
             return f"tag_bytes:{longest}"
     if tags > limits.depth:
@@ -61,3 +65,8 @@ def too_much(html: bytes, limits: Limits) -> str | None:
         if depth > limits.depth:
             return f"depth:{depth}"
     return None
+
+
+def _tag_bytes(markup: bytes) -> int:
+    """Bytes of the tag that this begins with, without its quoted values and angle brackets."""
+    return len(_QUOTED.sub(b"", markup).partition(b">")[0])

@@ -60,7 +60,7 @@ def test_a_page_with_text(candidates: Candidates) -> None:
     [row] = batch.to_pylist()
     assert row["doc_id"] == f"{0:032x}"
     assert (row["outcome"], row["outcome_detail"]) == ("ok", None)
-    assert row["extractor"].startswith("trafilatura ")
+    assert row["extractor"].startswith("millpond ")
     assert row["title"] == "A title"
     assert row["language"] == "en" and row["language_score"] > 0.65
     assert row["text"] == "\n".join(PARAGRAPH.format(n=n) for n in range(12))
@@ -188,7 +188,7 @@ def test_settings_reach_the_work() -> None:
 
 
 def test_a_page_that_kills_its_reader_leaves_its_neighbours_alone() -> None:
-    config = CurateConfig.from_mapping({"extract": {"timeout_seconds": 0.4}}, "test")
+    config = CurateConfig.from_mapping({"extract": {"extractor": "trafilatura", "timeout_seconds": 0.4}}, "test")
     slow = PAGE.format("a<br>" * 19_900).encode()
     with Candidates(config) as running:
         rows = running.batch(pages({}, {"body": slow}, {})).to_pylist()
