@@ -16,7 +16,17 @@ import psutil
 
 from millpond.java import find_java
 
-OURS = ("millpond", "pyspark", "pyarrow", "pyiceberg", "great-expectations", "trafilatura", "resiliparse", "numpy")
+OURS = (
+    "millpond",
+    "pyspark",
+    "pyarrow",
+    "pyiceberg",
+    "great-expectations",
+    "selectolax",
+    "trafilatura",
+    "resiliparse",
+    "numpy",
+)
 PEER = ("datatrove", "trafilatura", "spacy", "fasttext-numpy2-wheel", "warcio", "numpy")
 
 

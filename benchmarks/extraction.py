@@ -1,0 +1,225 @@
+"""Scores and speed of the main text, beside trafilatura and resiliparse: `python -m benchmarks.extraction`.
+
+Trains the model on the gold pages in an environment of its own (`benchmarks/extraction_fit.py`), writes it to
+`curate/html/model.npz`, and writes `docs/extraction.md` from the cross-validated scores. With `--scores` the scores of
+the last training are used again, and only the page is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import trafilatura
+from benchmarks import peer
+from benchmarks.gold import WCXB, GoldPage, f1, gold_pages, words
+from benchmarks.machine import describe
+from benchmarks.measure import BenchmarkError
+from benchmarks.page import table
+from benchmarks.pages import ROOT, gold_folder
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
+
+from millpond.curate.extract import extract
+from millpond.curate.html.main_text import MODEL
+from millpond.curate.signals.language import identify
+from millpond.errors import MillpondError
+
+WORK = ROOT / ".bench" / "extraction"
+_SCORES = WORK / "scores.json"
+_SAMPLES = 2000
+#: Pages of WCXB over which time is taken: every so many.
+_TIMED = 3
+
+_PAGE = """\
+# Extraction
+
+Written by `python -m benchmarks.extraction` on {date} at commit {commit}.
+
+Machine: {processor}, {system}, Python {python}, selectolax {selectolax}, trafilatura {trafilatura}, resiliparse
+{resiliparse}.
+
+Scores are F1 of words, whatever their order (a character of a script without spaces counts as one), averaged over
+pages. Millpond's are cross-validated: each page is judged by a model that has seen no page of its domain. "Ceiling"
+is what the best choice of Millpond's blocks would reach, "whole page" what keeping all of them does. trafilatura
+runs as it comes, and tuned to precision without comments; resiliparse with main content. In brackets:
+95 % intervals over pages (bootstrap).
+
+## By set
+
+{sets}
+{paired}
+
+## WCXB by page type
+
+{types}
+The page type itself is given right for {kinds:.0%} of these pages.
+
+## By language
+
+Languages of at least three pages, by what the gold text is in.
+
+{languages}
+## Time
+
+Processor time on one core, over {timed} pages of WCXB of {size:.0f} kB on average, from bytes to text and metadata.
+
+{speed}
+"""
+
+Scores = dict[str, float]
+_COLUMNS = ("Millpond", "trafilatura", "trafilatura, precision", "resiliparse", "whole page", "ceiling")
+
+
+def main() -> None:
+    """Train, measure, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scores", action="store_true", help="use the scores of the last training again")
+    options = parser.parse_args()
+    try:
+        folder = gold_folder()
+        if not options.scores:
+            train(str(folder))
+        facts = describe(ROOT, peer.pins("extraction"), 1)
+        pages = list(gold_pages(folder))
+        (ROOT / "docs" / "extraction.md").write_text(page(facts, pages, score(pages)))
+    except MillpondError as error:
+        sys.exit(f"error: {error}")
+
+
+def train(folder: str) -> None:
+    """Run the training in its environment.
+
+    Raises:
+        BenchmarkError: it failed.
+    """
+    WORK.mkdir(parents=True, exist_ok=True)
+    command = [str(peer.ensure("extraction")), "-m", "benchmarks.extraction_fit", folder, str(_SCORES), str(MODEL)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
+    if subprocess.run(command, cwd=ROOT, env=environment).returncode:
+        raise BenchmarkError("the training failed; what it said stands above")
+
+
+def score(pages: Sequence[GoldPage]) -> list[dict[str, Any]]:
+    """The cross-validated scores of the last training, with those of the other extractors."""
+    ours = {(result["set"], result["id"]): result for result in json.loads(_SCORES.read_bytes())}
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL + 1)
+    results = []
+    for gold in pages:
+        result = ours[gold.set, gold.id]
+        wanted = words(gold.text)
+        others = {name: f1(words(read(gold) or ""), wanted) for name, read in READERS.items() if name != "Millpond"}
+        own = {"Millpond": result["f1"], "whole page": result["whole_page"], "ceiling": result["ceiling"]}
+        results.append({**result, "language": identify(gold.text)[0], "scores": {**own, **others}})
+    return results
+
+
+def _trafilatura(gold: GoldPage, precise: bool = False) -> str | None:
+    text: str | None = trafilatura.extract(
+        gold.html.decode(errors="replace"),
+        url=gold.url or None,
+        favor_precision=precise,
+        include_comments=not precise,
+    )
+    return text
+
+
+def _resiliparse(gold: GoldPage) -> str:
+    return extract_plain_text(HTMLTree.parse(gold.html.decode(errors="replace")), main_content=True)
+
+
+READERS: Mapping[str, Callable[[GoldPage], str | None]] = {
+    "Millpond": lambda gold: extract(gold.html, gold.url, charset="utf-8").text,
+    "trafilatura": _trafilatura,
+    "trafilatura, precision": lambda gold: _trafilatura(gold, precise=True),
+    "resiliparse": _resiliparse,
+}
+
+
+def page(facts: Mapping[str, Any], pages: Sequence[GoldPage], results: Sequence[Mapping[str, Any]]) -> str:
+    """The page as Markdown."""
+    wcxb = [result for result in results if result["set"] == WCXB]
+    timed = [gold for gold in pages if gold.set == WCXB][::_TIMED]
+    millpond = facts["versions"]["millpond"]
+    return _PAGE.format(
+        **{key: facts[key] for key in ("date", "commit")},
+        processor=facts["machine"]["processor"],
+        system=facts["machine"]["system"],
+        python=facts["versions"]["python"],
+        **{name: millpond[name] for name in ("selectolax", "trafilatura", "resiliparse")},
+        sets=_by(results, "set", 1, intervals=True),
+        paired=_paired(results),
+        types=_by(wcxb, "page_type", 1),
+        kinds=np.mean([result["page_type"] == result["given_type"] for result in wcxb]),
+        languages=_by(results, "language", 3),
+        timed=len(timed),
+        size=np.mean([len(gold.html) for gold in timed]) / 1000,
+        speed=_speed(timed),
+    )
+
+
+def _by(results: Sequence[Mapping[str, Any]], key: str, least: int, intervals: bool = False) -> str:
+    groups: dict[str, list[Scores]] = defaultdict(list)
+    for result in results:
+        groups[result[key]].append(result["scores"])
+    rows = []
+    for name, scores in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        if len(scores) >= least:
+            cells = [_cell([line[column] for line in scores], intervals) for column in _COLUMNS]
+            rows.append((name, str(len(scores)), *cells))
+    return table((key.replace("_", " "), "pages", *_COLUMNS), rows)
+
+
+def _cell(values: Sequence[float], interval: bool) -> str:
+    text = f"{np.mean(values):.3f}"
+    if interval:
+        low, high = _interval(np.array(values))
+        text += f" ({low:.3f} – {high:.3f})"
+    return text
+
+
+def _interval(values: np.ndarray[Any, Any]) -> tuple[float, float]:
+    generator = np.random.default_rng(0)
+    means = values[generator.integers(0, len(values), (_SAMPLES, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _paired(results: Sequence[Mapping[str, Any]]) -> str:
+    """How much Millpond is above trafilatura, page by page."""
+    lines = []
+    for name in dict.fromkeys(result["set"] for result in results):
+        scores = [result["scores"] for result in results if result["set"] == name]
+        for other in ("trafilatura", "trafilatura, precision"):
+            gain = np.array([line["Millpond"] - line[other] for line in scores])
+            low, high = _interval(gain)
+            lines.append(f"- {name}, over {other}: {gain.mean():+.3f} ({low:+.3f} – {high:+.3f})")
+    return "\n".join(lines)
+
+
+def _speed(pages: Sequence[GoldPage]) -> str:
+    rows = []
+    base = 0.0
+    for name in ("trafilatura", "trafilatura, precision", "resiliparse", "Millpond"):
+        read = READERS[name]
+        read(pages[0])  # imports and models
+        start = time.process_time()
+        for gold in pages:
+            read(gold)
+        each = (time.process_time() - start) / len(pages)
+        base = base or each
+        rows.append((name, f"{each * 1000:.1f}", f"{1 / each:.0f}", f"{base / each:.1f}"))
+    return table(("", "ms a page", "pages/s", "× trafilatura"), rows)
+
+
+if __name__ == "__main__":
+    main()
