@@ -89,7 +89,7 @@ def main() -> None:
         folder = gold_folder()
         if not options.scores:
             train(str(folder))
-        facts = describe(ROOT, peer.pins("extraction"), 1)
+        facts = describe(ROOT, peer.pins("datatrove"), 1)
         pages = list(gold_pages(folder))
         (ROOT / "docs" / "extraction.md").write_text(page(facts, pages, score(pages)))
     except MillpondError as error:
