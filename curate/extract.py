@@ -91,13 +91,17 @@ def extract(
     latest = fetched or _NO_DATE_AFTER
     if content_type in TEXT_TYPES:
         found = Extraction(decoded, extractor="plain")
-    elif beyond := too_much(utf8, LAST_LIMITS):
-        return Extraction(outcome=Reason.TOO_LARGE, detail=beyond, decoded_bytes=len(utf8))
-    elif (beyond := too_much(utf8, LIMITS[config.extractor])) or config.extractor == "resiliparse":
+    elif beyond := too_much(utf8, LIMITS[config.extractor]):
+        if last := too_much(utf8, LAST_LIMITS):
+            return Extraction(outcome=Reason.TOO_LARGE, detail=last, decoded_bytes=len(utf8))
         found = _by_resiliparse(decoded, beyond)
+    elif config.extractor == "resiliparse":
+        found = _by_resiliparse(decoded, None)
     elif config.extractor == "trafilatura":
         found = _by_trafilatura(decoded, url, latest)
     else:
+        if utf8.lower().count(b"<option") > _MANY_OPTIONS:
+            decoded = _OPTION.sub(" ", decoded)
         found = _by_millpond(decoded, url, latest, config)
     if found.text and not found.text.isspace():
         return replace(found, decoded_bytes=len(utf8))
@@ -165,8 +169,6 @@ def _own_version() -> str:
 
 
 def _by_millpond(html: str, url: str | None, latest: datetime.date, config: ExtractConfig) -> Extraction:
-    if html.lower().count("<option") > _MANY_OPTIONS:
-        html = _OPTION.sub(" ", html)
     found = main_text(html, url, latest, config)
     about = found.metadata
     return Extraction(

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -38,7 +39,7 @@ _CUES = {
     "shared": ["share", "tweet", "facebook", "twitter", "instagram", "whatsapp", "pinterest", "linkedin"],
     "byline": (" by ", "\nby ", "author", "written", "updated", "published", "min read"),
 }
-_DATED = re.compile(r"\b(?:19|20)\d\d\b|\b\d\d?[:/.-]\d\d\b|\bago\b")
+_DATED = re.compile(r"\b(?:(?:19|20)\d\d|\d\d?[:/.-]\d\d|ago)\b")
 _PRICED = re.compile(r"[$€£¥₹] ?\d|\d ?[$€£¥₹]")
 _CUE_NAMES = ("dated", "priced", *_CUES)
 #: Longer blocks have no cues: they speak of something else.
@@ -242,8 +243,7 @@ def features(blocks: Blocks, metadata: Metadata, url: str | None, names: Names) 
     group_words = np.bincount(group, weights=held)
     group_links = np.bincount(group, weights=held_links) / np.maximum(np.bincount(group, weights=held_chars), 1)
     spread = np.bincount(group, weights=held**2) / members - (group_words / members) ** 2
-    siblings = np.array([parent, group])
-    alike = Counter(zip(*siblings.tolist(), strict=True))
+    _, pair, alike = np.unique(parent * len(groups) + group, return_inverse=True, return_counts=True)
     good = (good_sums[end] - good_sums[first]) / max(good_sums[-1], 1)
     named, along = _named(blocks, names)
     out.add_many(["name_lowest", "name_highest", "name_sum", "name_nearest", "name_distance"], along[:, container])
@@ -261,7 +261,7 @@ def features(blocks: Blocks, metadata: Metadata, url: str | None, names: Names) 
             np.log1p(np.maximum(spread[group], 0)),
             good,
             named,
-            np.log1p([alike[pair] for pair in zip(*siblings.tolist(), strict=True)]),
+            np.log1p(alike[pair]),
         )
     )
     columns = (
@@ -328,9 +328,11 @@ def _cued(lowered: list[str]) -> Floats:
     joined = "\n" + "\n".join([lowered[place] for place in short])
     ends = np.cumsum([len(lowered[place]) + 1 for place in short])  # each block with the newline before it
     found = np.zeros((len(_CUE_NAMES), len(short)))
-    for number, pattern in enumerate((_DATED, _PRICED)):
-        places = [match.start() for match in pattern.finditer(joined)]
-        found[number, np.searchsorted(ends, places, side="right")] = 1
+    dated = [match.start() for match in _DATED.finditer(joined)]
+    found[0, np.searchsorted(ends, dated, side="right")] = 1
+    if any(sign in joined for sign in "$€£¥₹"):
+        priced = [match.start() for match in _PRICED.finditer(joined)]
+        found[1, np.searchsorted(ends, priced, side="right")] = 1
     for number, signs in enumerate(_CUES.values(), start=2):
         places = []
         for sign in signs:
@@ -385,25 +387,25 @@ def _described(out: _Columns, text: list[str], metadata: Metadata, index: Ints) 
 
 def _named(blocks: Blocks, names: Names) -> tuple[Floats, Floats]:
     """Mean score of each container's own name; and along its ancestors: lowest, highest, sum, nearest, distance."""
-    own: list[float] = []
-    lowest: list[float] = []
-    highest: list[float] = []
-    total: list[float] = []
-    nearest: list[float] = []
-    distance: list[int] = []
-    for place, (above, key) in enumerate(zip(blocks.parent, blocks.key, strict=True)):
-        low, high, mean = (names.score(key) if key else None) or (0.0, 0.0, 0.0)
-        known = bool(low or high)
-        own.append(mean)
-        if place:
-            lowest.append(min(low, lowest[above]))
-            highest.append(max(high, highest[above]))
-            total.append(total[above] + mean)
-            nearest.append(mean if known else nearest[above])
-            distance.append(0 if known else distance[above] + 1)
-        else:
-            lowest, highest, total, nearest, distance = [low], [high], [mean], [mean], [0 if known else 1]
-    return np.array(own), np.array((lowest, highest, total, nearest, distance), dtype=np.float64)
+    numbers: dict[str, int] = {}
+    number = [numbers.setdefault(key, len(numbers)) for key in blocks.key]
+    scores = np.array([names.score(key) or (0.0, 0.0, 0.0) for key in numbers])[number].T
+    known = (scores[0] != 0) | (scores[1] != 0)
+    lowest, highest, total = scores.copy()
+    nearest, distance = scores[2].copy(), np.where(known, 0.0, 1.0)
+    parent, depth = np.array(blocks.parent), np.array(blocks.depth)
+    order = np.argsort(depth, kind="stable")  # level by level: a container stands one below its parent
+    ends = np.cumsum(np.bincount(depth))
+    for start, end in pairwise(ends.tolist()):
+        here = order[start:end]
+        above = parent[here]
+        lowest[here] = np.minimum(lowest[here], lowest[above])
+        highest[here] = np.maximum(highest[here], highest[above])
+        total[here] += total[above]
+        unknown = here[~known[here]]
+        nearest[unknown] = nearest[parent[unknown]]
+        distance[unknown] += distance[parent[unknown]]
+    return scores[2], np.stack((lowest, highest, total, nearest, distance))
 
 
 def _shifted(column: npt.NDArray[np.floating], step: int) -> Floats:
