@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ _ROWS = 1024
 class Forest:
     """Trees of equal depth over numbered features.
 
-    `feature` and `border` have shape (trees, depth): a question is `feature > border`, the first one decides
+    `feature` and `border` have shape (trees, depth), depth at most 8: a question is `feature > border`, the first one decides
     the lowest bit of the leaf's number. `leaves` has shape (trees, 2^depth, outputs), `bias` (outputs,).
     """
 
@@ -40,7 +41,7 @@ class Forest:
         """
         feature, border, leaves, bias = (arrays[prefix + name] for name in ("feature", "border", "leaves", "bias"))
         trees, depth = feature.shape
-        if border.shape != feature.shape or leaves.shape != (trees, 1 << depth, len(bias)):
+        if depth > 8 or border.shape != feature.shape or leaves.shape != (trees, 1 << depth, len(bias)):
             raise ValueError(f"a forest's arrays do not fit: {feature.shape}, {border.shape}, {leaves.shape}")
         return cls(
             feature.astype(np.intp), border.astype(np.float32), leaves.astype(np.float32), bias.astype(np.float32)
@@ -52,11 +53,21 @@ class Forest:
         return np.concatenate(parts) if parts else np.zeros((0, len(self.bias)))
 
     def _judge(self, columns: Floats) -> npt.NDArray[np.float64]:
-        trees, depth = self.feature.shape
-        leaf = np.zeros((trees, columns.shape[1]), dtype=np.uint8 if depth <= 8 else np.uint16)
-        for level in range(depth):
-            answers = columns[self.feature[:, level]] > self.border[:, level, None]
-            leaf |= answers.astype(leaf.dtype) << leaf.dtype.type(level)
-        values = self.leaves[np.arange(trees)[:, None], leaf]
+        feature, border, question = self._questions
+        trees, depth = question.shape
+        answers = (columns[feature] > border[:, None]).astype(np.uint8)
+        leaf = answers[question[:, depth - 1]]
+        for level in reversed(range(depth - 1)):
+            leaf <<= 1
+            leaf |= answers[question[:, level]]
+        values = self.leaves.reshape(-1, len(self.bias)).take(leaf + (np.arange(trees) << depth)[:, None], axis=0)
         result: npt.NDArray[np.float64] = values.sum(axis=0, dtype=np.float64) + self.bias
         return result
+
+    @cached_property
+    def _questions(self) -> tuple[npt.NDArray[np.intp], Floats, npt.NDArray[np.intp]]:
+        """The distinct questions, features and borders, and the number of the one that each level of a tree asks."""
+        pairs = np.stack((self.feature.ravel(), self.border.ravel().astype(np.float64)), axis=1)
+        distinct, numbers = np.unique(pairs, axis=0, return_inverse=True)
+        question = numbers.reshape(self.feature.shape)
+        return distinct[:, 0].astype(np.intp), distinct[:, 1].astype(np.float32), question
