@@ -23,8 +23,8 @@ _ROWS = 1024
 class Forest:
     """Trees of equal depth over numbered features.
 
-    `feature` and `border` have shape (trees, depth), depth at most 8: a question is `feature > border`, the first one decides
-    the lowest bit of the leaf's number. `leaves` has shape (trees, 2^depth, outputs), `bias` (outputs,).
+    `feature` and `border` have shape (trees, depth), depth at most 8: a question is `feature > border`, the first one
+    decides the lowest bit of the leaf's number. `leaves` has shape (trees, 2^depth, outputs), `bias` (outputs,).
     """
 
     feature: npt.NDArray[np.intp]
