@@ -24,6 +24,7 @@ from millpond.config import load
 from millpond.curate.candidates import PAGE_COLUMNS, Candidates
 from millpond.curate.config import CurateConfig
 from millpond.curate.dedup import find_duplicates
+from millpond.curate.models.scores import Scores
 from millpond.curate.presets import rules_for
 from millpond.curate.rules import rules_digest, sql_case
 from millpond.datafile import DataFileEntry
@@ -49,11 +50,13 @@ def curate(lake: Lake, config: CurateConfig) -> Outcome:
 
     Raises:
         LakeError: there are no pages.
+        InputError: a model file is missing, damaged or foreign.
         AuditError: the result was refused; the corpus is as it was.
     """
     snapshot = lake.tables().get(PAGES.name)
     if snapshot is None:
         raise LakeError(f"{lake.uri} has no pages yet: run `millpond ingest` first")
+    Scores(config)  # a model file that cannot be used is said here, not by a worker
     run = Run(lake, "curate", config, {PAGES.name: snapshot})
     if release := run.released(standing=True):
         return run.unchanged(release)

@@ -2,7 +2,8 @@
 
 `CATALOGUE` has all rules in the order in which they are tried: language, Gopher repetition, Gopher quality
 (arXiv 2112.11446, table A1), C4 (arXiv 1910.10683; paragraphs: mC4, arXiv 2010.11934), FineWeb (arXiv 2406.17557),
-RefinedWeb (arXiv 2306.01116), NeMo Curator's heuristics. A preset is a choice of them:
+RefinedWeb (arXiv 2306.01116), NeMo Curator's heuristics, and those over the scores of the user's models. A preset is a
+choice of them:
 
     fineweb     order and thresholds of datatrove 0.10.1's `examples/fineweb.py`; C4's failing lines are removed
     refinedweb  Gopher's rules and RefinedWeb's share of removed words; RefinedWeb's failing lines are removed
@@ -26,7 +27,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from millpond.curate.rules import HAS_TEXT, LANGUAGE_ALLOWED, LANGUAGE_SCORE, Rule
-from millpond.schemas import Reason
+from millpond.schemas import UNWANTED_SCORES, WANTED_SCORES, Reason
 
 if TYPE_CHECKING:
     from millpond.curate.config import CurateConfig
@@ -100,6 +101,16 @@ def _curator() -> tuple[Rule, ...]:
     return tuple(_maximum(Reason.CURATOR, f"curator_{name}", bound, "NeMo Curator") for name, bound in bounds.items())
 
 
+def _models() -> tuple[Rule, ...]:
+    """No preset has these. What perplexity is high depends on the model, so that rule has no bound of its own."""
+    return (
+        _minimum(Reason.UNIGRAMS, "unigram_log_probability", -10, "peS2o"),
+        _maximum(Reason.PERPLEXITY, "perplexity", inf, "CCNet"),
+        *(_minimum(Reason.CLASSIFIER, f"{name}_score", 0.5, "even odds") for name in WANTED_SCORES),
+        *(_maximum(Reason.CLASSIFIER, f"{name}_score", 0.5, "even odds") for name in UNWANTED_SCORES),
+    )
+
+
 CATALOGUE = (
     Rule(LANGUAGE_SCORE, Reason.LANGUAGE, "language_score", minimum=0.65, source="FineWeb"),
     *_gopher_repetition(),
@@ -116,6 +127,7 @@ CATALOGUE = (
     _maximum(Reason.FINEWEB, "fineweb_newline_word_ratio", 0.3, "FineWeb"),
     _maximum(Reason.REFINEDWEB, "refinedweb_removed_word_ratio", 0.05, "RefinedWeb"),
     *_curator(),
+    *_models(),
 )
 
 #: What API reference text looks like: signatures with braces and little punctuation, short lines, members

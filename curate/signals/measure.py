@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from millpond.curate.config import CurateConfig
+from millpond.curate.models.scores import Scores
 from millpond.curate.signals import c4, curator, fineweb, gopher, refinedweb
 from millpond.curate.signals.gopher import Signals
 from millpond.curate.signals.scan import Scan, groups
@@ -18,6 +19,7 @@ class Measure:
     def __init__(self, config: CurateConfig) -> None:
         self.config = config
         self._lines = config.c4_lines
+        self._scores = Scores(config)
         self._bad_words = {code: c4.BadWords(words, code) for code, words in config.c4.bad_words.items()}
 
     def __call__(self, texts: Sequence[str], languages: Sequence[str | None]) -> tuple[Signals, list[str]]:
@@ -44,6 +46,7 @@ class Measure:
             **fineweb.signals(by_c4, Scan(by_c4).word_counts),
             **refinedweb.signals(scan, judged),
             **curator.signals(scan),
+            **self._scores(scan, languages),
         }
         left = by_c4 if self.config.removes_c4_lines else texts
         if self.config.removes_refinedweb_lines:

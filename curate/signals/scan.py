@@ -18,7 +18,15 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from millpond.curate.signals.characters import JOINS, NOT_SPACED, SPACE, UNSPACED, Kinds, kinds_table
+from millpond.curate.signals.characters import (
+    JOINS,
+    NOT_SPACED,
+    SPACE,
+    UNSPACED,
+    Kinds,
+    folded_table,
+    kinds_table,
+)
 
 Codes = npt.NDArray[np.uint32]
 Places = npt.NDArray[np.int64]
@@ -31,6 +39,7 @@ GROUP_TEXTS = 64
 _BLOCK_CHARS = 1 << 15
 #: Base of the polynomial hash; odd, so that no power of it vanishes modulo 2^64.
 BASE = 0x9E3779B97F4A7C15
+_MIX = 0xD6E8FEB86659FD93  # odd, so multiplying loses nothing
 
 
 class Scan:
@@ -96,6 +105,19 @@ class Scan:
         The hash of two strings in a row is hash(first) · power(second) + hash(second) modulo 2^64.
         """
         return _hashes(self.codes[(self.kinds & SPACE) == 0], self.lengths)
+
+    @cached_property
+    def folded(self) -> Hashes:
+        """A hash of each word or mark that is the same for upper and lower case, and for all digits.
+
+        Its bits are mixed: any of them, and sums of such hashes, can pick a place in a table.
+        """
+        letters = self.codes[(self.kinds & SPACE) == 0]
+        hashes, _ = _hashes(folded_table().take(letters), self.lengths)
+        hashes ^= hashes >> np.uint64(32)
+        hashes *= np.uint64(_MIX)
+        hashes ^= hashes >> np.uint64(29)
+        return hashes
 
     @cached_property
     def lower(self) -> list[str]:

@@ -47,6 +47,9 @@ class Reason(StrEnum):
     FINEWEB = "fineweb"
     REFINEDWEB = "refinedweb"
     CURATOR = "curator"
+    UNIGRAMS = "unigrams"
+    PERPLEXITY = "perplexity"
+    CLASSIFIER = "classifier"
     # curate: duplicates, by kind
     EXACT = "exact"
     NEAR = "near"
@@ -142,6 +145,11 @@ FRONTIER = TableSpec(
     key=("crawl", "url", "seen_at"),
 )
 
+#: What classifiers can score, by whether a high score speaks for a text. Fixed, so that every engine reads the same
+#: plain columns, with bounds to skip by.
+WANTED_SCORES, UNWANTED_SCORES = ("quality", "education"), ("toxicity", "adult")
+SCORES = (*WANTED_SCORES, *UNWANTED_SCORES)
+
 #: Scores of a text, by rule set; ratios are of 0..1 and null where the text has nothing to divide by. FineWeb's are of
 #: the text after C4's line rules, whatever the preset.
 SIGNALS = (
@@ -183,6 +191,10 @@ SIGNALS = (
     ("curator_unended_line_ratio", FLOAT),  # lines
     ("curator_boilerplate_ratio", FLOAT),  # paragraphs
     ("curator_longest_word", INT),  # characters between white space
+    # the user's models; null without one for the text's language, and for a text without words
+    ("unigram_log_probability", FLOAT),  # natural, mean over the words
+    ("perplexity", FLOAT),
+    *((f"{name}_score", FLOAT) for name in SCORES),  # of 0..1, by a classifier
 )
 
 CANDIDATES = TableSpec(
