@@ -1,7 +1,7 @@
 """Hashes and their rows: which of many 64-bit hashes are known, and where, for thousands at a time.
 
 The known hashes stand in ascending order, so a file of them can be mapped as it is; an index of their leading bits
-takes each look-up to the one or two that it can be. Memory: 4 to 8 bytes a hash beside the hashes themselves.
+takes each look-up to the one that it can be, or the few. Memory: 8 to 16 bytes a hash beside the hashes themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Lookup:
         if not (known[1:] > known[:-1]).all():
             raise ValueError("hashes that do not ascend")
         self._known = known
-        bits = max(1, min(len(known).bit_length(), 26))
+        bits = max(1, min(len(known).bit_length() + 1, 27))
         self._shift = np.uint64(64 - bits)
         edges = np.arange(1 << bits, dtype=np.uint64) << self._shift
         self._index = np.append(np.searchsorted(known, edges), len(known)).astype(np.uint32)

@@ -101,8 +101,8 @@ class NGramModel:
         self._logs: list[npt.NDArray[np.float32]] = []
         self._weights: list[npt.NDArray[np.float32]] = []
         for n in range(1, self.order + 1):
-            hashes, logs = found.arrays[f"hashes{n}"], found.arrays[f"logs{n}"]
-            weights = found.arrays[f"weights{n}"] if n < self.order else logs[:0]
+            hashes, logs = np.asarray(found.arrays[f"hashes{n}"]), np.asarray(found.arrays[f"logs{n}"])
+            weights = np.asarray(found.arrays[f"weights{n}"]) if n < self.order else logs[:0]
             if len(logs) != len(hashes) or len(weights) not in (0, len(hashes)) or not len(hashes):
                 raise archive.foreign(path, KIND, f"{n}-grams and their figures do not match")
             if not (np.abs(logs) < _MOST).all() or not (np.abs(weights) < _MOST).all():

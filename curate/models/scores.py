@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from millpond.curate.config import ClassifierConfig, CurateConfig, ModelFile
 from millpond.curate.models.classifier import Classifier
@@ -21,7 +22,7 @@ from millpond.schemas import SCORES
 Values = list[float | None]
 Score = Callable[[Scan], Values]
 
-_unigrams, _ngrams, _classifiers = lru_cache(Unigrams), lru_cache(NGramModel), lru_cache(Classifier)
+Model = TypeVar("Model", Unigrams, NGramModel, Classifier)
 
 
 class Scores:
@@ -35,9 +36,9 @@ class Scores:
     def __init__(self, config: CurateConfig) -> None:
         self._by_language: dict[str, Mapping[str, Score]] = {
             "unigram_log_probability": {
-                code: _unigrams(*_named(file)).log_probabilities for code, file in config.unigrams.items()
+                code: _opened(Unigrams, file).log_probabilities for code, file in config.unigrams.items()
             },
-            "perplexity": {code: _ngrams(*_named(file)).perplexities for code, file in config.perplexity.items()},
+            "perplexity": {code: _opened(NGramModel, file).perplexities for code, file in config.perplexity.items()},
         }
         self._classifiers: dict[str, tuple[Score, tuple[str, ...]]] = {}
         for name in SCORES:
@@ -59,12 +60,21 @@ class Scores:
         return {name: [*values] for name, values in found.items()}
 
 
-def _named(file: ModelFile) -> tuple[Path, str]:
-    return Path(file.path), file.sha256
+def _opened(kind: type[Model], file: ModelFile) -> Model:
+    """A model, opened again only if its file has been written since."""
+    path = Path(file.path)
+    state = path.stat() if path.exists() else None
+    model: Model = _open(kind, path, file.sha256, state and (state.st_ino, state.st_mtime_ns, state.st_size))
+    return model
+
+
+@lru_cache(maxsize=32)
+def _open(kind: type[Any], path: Path, sha256: str, _: tuple[int, ...] | None) -> Any:
+    return kind(path, sha256)
 
 
 def _classifier(name: str, settings: ClassifierConfig) -> Score:
-    model = _classifiers(*_named(settings.model))
+    model = _opened(Classifier, settings.model)
     label = settings.label if settings.label is not None else model.positive
     if label is None or label not in model.labels:
         raise ConfigError(

@@ -102,7 +102,7 @@ def test_pickles_are_never_loaded(model: Path, tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, bytes | None], str]] = {
     "type": ({"bias.npy": npy(np.ones(2, "<f8"))}, "bias.npy has type <f8"),
     "byte order": ({"bias.npy": npy(np.ones(2, ">f4"))}, "bias.npy has type >f4"),
     "dimensions": ({"bias.npy": npy(np.ones((2, 1), "<f4"))}, "bias.npy has type <f4 and 2 dimensions"),

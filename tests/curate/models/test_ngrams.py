@@ -19,24 +19,8 @@ from millpond.curate.signals.words import split_words
 from millpond.errors import InputError
 
 LINE = "\n"
-WORDS = [
-    "the",
-    "pond",
-    "turns",
-    "a",
-    "mill",
-    "and",
-    "heron",
-    "by",
-    "water",
-    "?",
-    "frogs",
-    ",",
-    "reeds",
-    "in",
-    "still",
-    "grain",
-]
+_SOME = "the pond turns a mill and heron by water ? frogs , reeds in still grain"
+WORDS = _SOME.split()
 Gram = tuple[str, ...]
 
 

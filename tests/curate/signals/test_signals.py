@@ -25,7 +25,7 @@ from millpond.curate.signals import c4, fineweb, gopher
 from millpond.curate.signals.measure import Measure
 from millpond.curate.signals.scan import GROUP_CHARS, GROUP_TEXTS, Scan, groups
 from millpond.curate.signals.words import split_sentences, split_words
-from millpond.schemas import SIGNALS, Reason
+from millpond.schemas import SCORES, SIGNALS, Reason
 
 #: datatrove's drop reason → our rule.
 NAMES = {
@@ -220,7 +220,8 @@ def test_a_text_that_loses_every_line_is_dropped_by_the_rule_that_drops_it_in_da
 def test_signals_are_the_columns_of_the_table() -> None:
     signals, _ = measure(["The cat is to be seen. And that is that."])
     assert list(signals) == [name for name, _ in SIGNALS]
-    assert [name for name, value in only(signals).items() if value is None] == ["c4_bad_word_count"]
+    of_models = ["unigram_log_probability", "perplexity", *(f"{name}_score" for name in SCORES)]
+    assert [name for name, value in only(signals).items() if value is None] == ["c4_bad_word_count", *of_models]
 
 
 def test_signals_of_nothing_are_null_or_zero() -> None:
