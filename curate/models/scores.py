@@ -24,6 +24,8 @@ Score = Callable[[Scan], Values]
 
 Model = TypeVar("Model", Unigrams, NGramModel, Classifier)
 
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Unigrams, NGramModel, Classifier)}
+
 
 class Scores:
     """Takes the columns of all configured models.
@@ -64,13 +66,13 @@ def _opened(kind: type[Model], file: ModelFile) -> Model:
     """A model, opened again only if its file has been written since."""
     path = Path(file.path)
     state = path.stat() if path.exists() else None
-    model: Model = _open(kind, path, file.sha256, state and (state.st_ino, state.st_mtime_ns, state.st_size))
+    model: Model = _open(kind.__name__, path, file.sha256, state and (state.st_ino, state.st_mtime_ns, state.st_size))
     return model
 
 
 @lru_cache(maxsize=32)
-def _open(kind: type[Any], path: Path, sha256: str, _: tuple[int, ...] | None) -> Any:
-    return kind(path, sha256)
+def _open(kind: str, path: Path, sha256: str, _: tuple[int, ...] | None) -> Any:
+    return _KINDS[kind](path, sha256)
 
 
 def _classifier(name: str, settings: ClassifierConfig) -> Score:
