@@ -161,6 +161,30 @@ class ModelFile(StageConfig):
             raise ValueError(f"not a readable file: {error}") from error
 
 
+class PerplexityConfig(StageConfig):
+    """Perplexity of the texts in one language, and CCNet's buckets of it."""
+
+    model: ModelFile
+    """The n-gram model (`millpond curate perplexity train`)."""
+    head: float | None = Field(default=None, gt=1)
+    """Texts up to this perplexity are `head` in the column `perplexity_bucket`, which is null without it. CCNet takes
+    the 30th percentile of the corpus."""
+    tail: float | None = Field(default=None, gt=1)
+    """Texts over this perplexity are `tail`, those between `middle`. CCNet takes the 60th percentile."""
+
+    @model_validator(mode="after")
+    def _ascend(self) -> Self:
+        if (self.head is None) != (self.tail is None) or (self.head or 0) > (self.tail or 0):
+            raise ValueError(f"head={self.head} and tail={self.tail}: give both, head first, or neither")
+        return self
+
+    def bucket(self, perplexity: float | int | None) -> str | None:
+        """`head`, `middle` or `tail`; null without a perplexity or bounds."""
+        if perplexity is None or self.head is None or self.tail is None:
+            return None
+        return "head" if perplexity <= self.head else "middle" if perplexity <= self.tail else "tail"
+
+
 class ClassifierConfig(StageConfig):
     """One score by a classifier (`millpond curate classifier train`)."""
 
@@ -239,8 +263,8 @@ class CurateConfig(StageConfig):
     """Which lines are kept, by RefinedWeb's rules."""
     unigrams: dict[str, ModelFile] = Field(default_factory=dict)
     """Language code → file of word frequencies (`millpond curate unigrams`): fills `unigram_log_probability`."""
-    perplexity: dict[str, ModelFile] = Field(default_factory=dict)
-    """Language code → n-gram model (`millpond curate perplexity train`): fills `perplexity`."""
+    perplexity: dict[str, PerplexityConfig] = Field(default_factory=dict)
+    """Language code → how its texts' `perplexity` is taken: a section such as `[curate.perplexity.en]`."""
     classifiers: ClassifiersConfig = ClassifiersConfig()
     """Which scores classifiers give."""
     dedup: DedupConfig = DedupConfig()

@@ -40,7 +40,9 @@ class Scores:
             "unigram_log_probability": {
                 code: _opened(Unigrams, file).log_probabilities for code, file in config.unigrams.items()
             },
-            "perplexity": {code: _opened(NGramModel, file).perplexities for code, file in config.perplexity.items()},
+            "perplexity": {
+                code: _opened(NGramModel, own.model).perplexities for code, own in config.perplexity.items()
+            },
         }
         self._classifiers: dict[str, tuple[Score, tuple[str, ...]]] = {}
         for name in SCORES:

@@ -221,6 +221,7 @@ CANDIDATES = TableSpec(
             ("normalised_bytes", LONG),  # after normalisation, before line rules
             ("text_bytes", LONG),  # of text
             *SIGNALS,
+            ("perplexity_bucket", STRING),  # head, middle or tail; null without bounds for the language
             ("minhash", BINARY),  # little-endian uint32 values, datasketch's affine32 scheme
             *SOURCE,
         ),

@@ -44,7 +44,7 @@ def config(models: Path, **more: Any) -> CurateConfig:
         "dedup": {"near": False},
         "classifiers": {"quality": {"model": str(models / "q.npz"), "label": "good"}},
         "unigrams": {"en": str(models / "w.tsv")},
-        "perplexity": {"en": str(models / "n.npz")},
+        "perplexity": {"en": {"model": str(models / "n.npz"), "head": 5, "tail": 10}},
     }
     return CurateConfig.from_mapping({**values, **more}, "test")
 
@@ -70,7 +70,14 @@ def test_a_rule_over_a_score_drops_documents_and_the_ledger_says_so(
     assert found["rejected", "classifier"] == 4
 
     # PyIceberg, Spark and DuckDB read the same plain columns; SQL over them predicts what the rules drop.
-    columns = ("doc_id", "quality_score", "unigram_log_probability", "perplexity", "toxicity_score")
+    columns = (
+        "doc_id",
+        "quality_score",
+        "unigram_log_probability",
+        "perplexity",
+        "perplexity_bucket",
+        "toxicity_score",
+    )
     scanned = lake.table("corpus.candidates").scan(selected_fields=columns).to_arrow().sort_by("doc_id").to_pylist()
     files = lake.files("corpus.candidates")
     by_spark = [row.asDict() for row in spark.read.parquet(*files).select(*columns).orderBy("doc_id").collect()]
@@ -83,7 +90,7 @@ def test_a_rule_over_a_score_drops_documents_and_the_ledger_says_so(
     assert predicted == {row["doc_id"] for row in dropped}
     for row in scanned:
         bad = row["doc_id"] in predicted
-        assert row["toxicity_score"] is None
+        assert row["toxicity_score"] is None and row["perplexity_bucket"] == ("tail" if bad else "head")
         assert (row["perplexity"] > 10) == bad and (row["unigram_log_probability"] < -10) == bad, row
 
     # The same model again is the same run; another one is another run.
@@ -112,7 +119,9 @@ def test_scores_are_of_the_languages_they_are_for(models: Path) -> None:
 
 def test_settings_hold_the_digests_and_can_be_read_again(models: Path) -> None:
     first = config(models)
-    assert first.perplexity["en"].path == str(models / "n.npz") and len(first.perplexity["en"].sha256) == 64
+    assert (
+        first.perplexity["en"].model.path == str(models / "n.npz") and len(first.perplexity["en"].model.sha256) == 64
+    )
     assert CurateConfig.from_mapping(first.model_dump(mode="json"), "written") == first
     before = first.digest()
     (models / "w.tsv").write_text("word\tcount\nthe\t1\n")
@@ -128,7 +137,9 @@ def test_settings_hold_the_digests_and_can_be_read_again(models: Path) -> None:
         ({"classifiers": {"quality": {"model": {"path": 3}}}}, "not a readable file"),
         ({"classifiers": {"quality": {"label": "x"}}}, "classifiers.quality.model"),
         ({"classifiers": {"taste": {"model": "m.npz"}}}, "known here: adult, education, quality, toxicity"),
-        ({"perplexity": {"en": "/"}}, "not a readable file"),
+        ({"perplexity": {"en": {"model": "/"}}}, "not a readable file"),
+        ({"perplexity": {"en": {"model": __file__, "head": 2}}}, "head=2.0 and tail=None: give both"),
+        ({"perplexity": {"en": {"model": __file__, "head": 9, "tail": 2}}}, "head=9.0 and tail=2.0: give both"),
         ({"unigrams": "words.tsv"}, "unigrams"),
     ],
 )
@@ -143,7 +154,7 @@ def test_a_label_must_be_known_and_a_model_of_its_kind(models: Path) -> None:
         with pytest.raises(ConfigError, match=r"classifiers\.quality\.label=.*knows the labels bad, good"):
             Scores(config(models, classifiers={"quality": settings}))
     with pytest.raises(InputError, match="no perplexity model of Millpond: its metadata says kind 'classifier'"):
-        Scores(config(models, perplexity={"en": model}))
+        Scores(config(models, perplexity={"en": {"model": model}}))
 
 
 def test_there_must_be_a_corpus_to_learn_from(lake: Lake) -> None:
