@@ -114,6 +114,10 @@ class Candidates:
             "language_score": [score for _, score in languages],
             "text": data,
             "text_bytes": list(map(len, data)),
+            "perplexity_bucket": [
+                self.config.perplexity[language].bucket(value) if language in self.config.perplexity else None
+                for value, (language, _) in zip(signals["perplexity"], languages, strict=True)
+            ],
             "text_digest": [hashlib.sha256(encoded).hexdigest() for encoded in data],
             "minhash": self._hasher.signatures(texts),
         }

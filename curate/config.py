@@ -7,6 +7,7 @@ run under any other setting extracts all pages again.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,76 @@ class C4Config(StageConfig):
     """Language code → words and phrases that no kept document of that language holds, or a file with one a line."""
 
 
+class ModelFile(StageConfig):
+    """A file that scores depend on. Its digest is part of the settings: another content is another run."""
+
+    path: str
+    """Where every process of the run finds it."""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """Of its content. Left out, it is taken when the settings are read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_digest(cls, value: object) -> object:
+        values = {"path": value} if isinstance(value, str | Path) else value
+        if not isinstance(values, dict) or "path" not in values or values.get("sha256") is not None:
+            return values
+        try:
+            with Path(values["path"]).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"path": str(Path(values["path"]).resolve()), "sha256": found}
+        except (OSError, TypeError) as error:
+            raise ValueError(f"not a readable file: {error}") from error
+
+
+class PerplexityConfig(StageConfig):
+    """Perplexity of the texts in one language, and CCNet's buckets of it."""
+
+    model: ModelFile
+    """The n-gram model (`millpond curate perplexity train`)."""
+    head: float | None = Field(default=None, gt=1)
+    """Texts up to this perplexity are `head` in the column `perplexity_bucket`, which is null without it. CCNet takes
+    the 30th percentile of the corpus."""
+    tail: float | None = Field(default=None, gt=1)
+    """Texts over this perplexity are `tail`, those between `middle`. CCNet takes the 60th percentile."""
+
+    @model_validator(mode="after")
+    def _ascend(self) -> Self:
+        if (self.head is None) != (self.tail is None) or (self.head or 0) > (self.tail or 0):
+            raise ValueError(f"head={self.head} and tail={self.tail}: give both, head first, or neither")
+        return self
+
+    def bucket(self, perplexity: float | int | None) -> str | None:
+        """`head`, `middle` or `tail`; null without a perplexity or bounds."""
+        if perplexity is None or self.head is None or self.tail is None:
+            return None
+        return "head" if perplexity <= self.head else "middle" if perplexity <= self.tail else "tail"
+
+
+class ClassifierConfig(StageConfig):
+    """One score by a classifier (`millpond curate classifier train`)."""
+
+    model: ModelFile
+    """The model file."""
+    label: str | None = None
+    """The label whose probability is the score. Null takes the model's positive label."""
+    languages: tuple[str, ...] = ()
+    """ISO 639 codes of the texts that are scored. Empty scores any."""
+
+
+class ClassifiersConfig(StageConfig):
+    """Scores by classifiers: a section such as `[curate.classifiers.quality]` fills the column `quality_score`."""
+
+    quality: ClassifierConfig | None = None
+    """Fills `quality_score`, which `min_quality_score` bounds."""
+    education: ClassifierConfig | None = None
+    """Fills `education_score`, which `min_education_score` bounds."""
+    toxicity: ClassifierConfig | None = None
+    """Fills `toxicity_score`, which `max_toxicity_score` bounds."""
+    adult: ClassifierConfig | None = None
+    """Fills `adult_score`, which `max_adult_score` bounds."""
+
+
 class RefinedWebConfig(StageConfig):
     """RefinedWeb's line rules."""
 
@@ -284,6 +355,12 @@ class CurateConfig(StageConfig):
     """Which personal data is masked."""
     flagged: FlaggedConfig = FlaggedConfig()
     """Which words are counted."""
+    unigrams: dict[str, ModelFile] = Field(default_factory=dict)
+    """Language code → file of word frequencies (`millpond curate unigrams`): fills `unigram_log_probability`."""
+    perplexity: dict[str, PerplexityConfig] = Field(default_factory=dict)
+    """Language code → how its texts' `perplexity` is taken: a section such as `[curate.perplexity.en]`."""
+    classifiers: ClassifiersConfig = ClassifiersConfig()
+    """Which scores classifiers give."""
     dedup: DedupConfig = DedupConfig()
     """Which copies are kept."""
 

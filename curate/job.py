@@ -27,6 +27,7 @@ from millpond.curate.dedup.find import COLUMNS, find_duplicates
 from millpond.curate.dedup.lines import shortened
 from millpond.curate.dedup.rank import ranked
 from millpond.curate.dedup.scratch import Scratch
+from millpond.curate.models.scores import Scores
 from millpond.curate.presets import rules_for
 from millpond.curate.rules import rules_digest, sql_case
 from millpond.datafile import DataFileEntry
@@ -56,11 +57,13 @@ def curate(lake: Lake, config: CurateConfig) -> Outcome:
 
     Raises:
         LakeError: there are no pages.
+        InputError: a model file is missing, damaged or foreign.
         AuditError: the result was refused; the corpus is as it was.
     """
     snapshot = lake.tables().get(PAGES.name)
     if snapshot is None:
         raise LakeError(f"{lake.uri} has no pages yet: run `millpond ingest` first")
+    Scores(config)  # a model file that cannot be used is said here, not by a worker
     run = Run(lake, "curate", config, {PAGES.name: snapshot})
     if release := run.released(standing=True):
         return run.unchanged(release)

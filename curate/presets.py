@@ -2,9 +2,9 @@
 
 `CATALOGUE` has all rules in the order in which they are tried: language, Gopher repetition, Gopher quality
 (arXiv 2112.11446, table A1), C4 (arXiv 1910.10683; paragraphs: mC4, arXiv 2010.11934), FineWeb (arXiv 2406.17557),
-RefinedWeb (arXiv 2306.01116), NeMo Curator's heuristics, personal data (Dolma, arXiv 2402.00159) and flagged words
-(Data-Juicer, arXiv 2309.02033). A preset is a choice of them; the last two are in none, and a threshold in the
-configuration switches them on:
+RefinedWeb (arXiv 2306.01116), NeMo Curator's heuristics, personal data (Dolma, arXiv 2402.00159), flagged words
+(Data-Juicer, arXiv 2309.02033) and the scores of the user's models. A preset is a choice of them; the last three are
+in none, and a threshold in the configuration switches them on:
 
     fineweb     order and thresholds of datatrove 0.10.1's `examples/fineweb.py`; C4's failing lines are removed
     refinedweb  Gopher's rules and RefinedWeb's share of removed words; RefinedWeb's failing lines are removed
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from millpond.curate.rules import HAS_TEXT, LANGUAGE_ALLOWED, LANGUAGE_SCORE, Rule
 from millpond.reasons import Reason
+from millpond.schemas import UNWANTED_SCORES, WANTED_SCORES
 
 if TYPE_CHECKING:
     from millpond.curate.config import CurateConfig
@@ -102,6 +103,16 @@ def _curator() -> tuple[Rule, ...]:
     return tuple(_maximum(Reason.CURATOR, f"curator_{name}", bound, "NeMo Curator") for name, bound in bounds.items())
 
 
+def _models() -> tuple[Rule, ...]:
+    """No preset has these. What perplexity is high depends on the model, so that rule has no bound of its own."""
+    return (
+        _minimum(Reason.UNIGRAMS, "unigram_log_probability", -10, "peS2o"),
+        _maximum(Reason.PERPLEXITY, "perplexity", inf, "CCNet"),
+        *(_minimum(Reason.CLASSIFIER, f"{name}_score", 0.5, "even odds") for name in WANTED_SCORES),
+        *(_maximum(Reason.CLASSIFIER, f"{name}_score", 0.5, "even odds") for name in UNWANTED_SCORES),
+    )
+
+
 CATALOGUE = (
     Rule(LANGUAGE_SCORE, Reason.LANGUAGE, "language_score", minimum=0.65, source="FineWeb"),
     *_gopher_repetition(),
@@ -121,6 +132,7 @@ CATALOGUE = (
     # Dolma drops a document with more than five, of e-mail, telephone and IP; here every kind counts.
     _maximum(Reason.PII, "pii_count", 5, "Dolma"),
     _maximum(Reason.FLAGGED_WORDS, "flagged_word_ratio", 0.045, "Data-Juicer"),
+    *_models(),
 )
 
 #: What API reference text looks like: signatures with braces and little punctuation, short lines, members

@@ -92,3 +92,15 @@ def kinds_table() -> Kinds:
     solid[[ord(sign) for sign in PUNCTUATION]] = False
     table[solid] |= SOLID
     return table
+
+
+@cache
+def folded_table() -> Codes:
+    """Each code point in lower case, where that is one character; a decimal digit as `0`."""
+    table = np.arange(0x110000, dtype=np.uint32)
+    for code in range(0x20000):
+        character = chr(code)
+        lower = "0" if character.isdecimal() else character.lower()
+        if len(lower) == 1:
+            table[code] = ord(lower)
+    return table

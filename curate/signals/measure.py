@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from millpond.curate.config import CurateConfig
+from millpond.curate.models.scores import Scores
 from millpond.curate.privacy.flagged import FlaggedWords
 from millpond.curate.signals import c4, curator, fineweb, gopher, refinedweb
 from millpond.curate.signals.gopher import Signals
@@ -22,6 +23,7 @@ class Measure:
     def __init__(self, config: CurateConfig) -> None:
         self.config = config
         self._lines = config.c4_lines
+        self._scores = Scores(config)
         self._bad_words = {code: c4.BadWords(words, code) for code, words in config.c4.bad_words.items()}
         self._flagged = FlaggedWords(config.flagged.words)
 
@@ -51,6 +53,7 @@ class Measure:
             **refinedweb.signals(scan, judged),
             **curator.signals(scan),
             **self._flagged.signals(scan, languages, quality["word_count"]),
+            **self._scores(scan, languages),
         }
         left = by_c4 if self.config.removes_c4_lines else texts
         if self.config.removes_refinedweb_lines:

@@ -27,6 +27,7 @@ from millpond.curate.signals.characters import (
     Codes,
     Kinds,
     code_points,
+    folded_table,
     kinds_table,
 )
 
@@ -39,6 +40,7 @@ GROUP_TEXTS = 64
 _BLOCK_CHARS = 1 << 15
 #: Base of the polynomial hash; odd, so that no power of it vanishes modulo 2^64.
 BASE = 0x9E3779B97F4A7C15
+_MIX = 0xD6E8FEB86659FD93  # odd, so multiplying loses nothing
 
 
 class Scan:
@@ -104,6 +106,19 @@ class Scan:
         The hash of two strings in a row is hash(first) · power(second) + hash(second) modulo 2^64.
         """
         return _hashes(self.codes[(self.kinds & SPACE) == 0], self.lengths)
+
+    @cached_property
+    def folded(self) -> Hashes:
+        """A hash of each word or mark that is the same for upper and lower case, and for all digits.
+
+        Its bits are mixed: any of them, and sums of such hashes, can pick a place in a table.
+        """
+        letters = self.codes[(self.kinds & SPACE) == 0]
+        hashes, _ = _hashes(folded_table().take(letters), self.lengths)
+        hashes ^= hashes >> np.uint64(32)
+        hashes *= np.uint64(_MIX)
+        hashes ^= hashes >> np.uint64(29)
+        return hashes
 
     @cached_property
     def lower(self) -> list[str]:

@@ -40,6 +40,9 @@ class Reason(StrEnum):
     CURATOR = "curator"
     PII = "pii"
     FLAGGED_WORDS = "flagged_words"
+    UNIGRAMS = "unigrams"
+    PERPLEXITY = "perplexity"
+    CLASSIFIER = "classifier"
     # curate: duplicates, by kind
     URL = "url"
     EXACT = "exact"

@@ -104,6 +104,11 @@ FRONTIER = TableSpec(
     key=("crawl", "url", "seen_at"),
 )
 
+#: What classifiers can score, by whether a high score speaks for a text. Fixed, so that every engine reads the same
+#: plain columns, with bounds to skip by.
+WANTED_SCORES, UNWANTED_SCORES = ("quality", "education"), ("toxicity", "adult")
+SCORES = (*WANTED_SCORES, *UNWANTED_SCORES)
+
 #: Scores of a text, by rule set; ratios are of 0..1 and null where the text has nothing to divide by. FineWeb's are of
 #: the text after C4's line rules, whatever the preset.
 SIGNALS = (
@@ -154,6 +159,11 @@ SIGNALS = (
     # Words of the user's lists in the text before line rules; null without lists
     ("flagged_word_count", INT),
     ("flagged_word_ratio", FLOAT),  # over word_count
+    # The user's models, on the text before line rules; null without one for the text's language, and for a text
+    # without words
+    ("unigram_log_probability", FLOAT),  # natural, mean over the words
+    ("perplexity", FLOAT),
+    *((f"{name}_score", FLOAT) for name in SCORES),  # of 0..1, by a classifier
 )
 
 CANDIDATES = TableSpec(
@@ -183,6 +193,7 @@ CANDIDATES = TableSpec(
             ("cleaned_bytes", LONG),  # after line rules, before personal data is masked
             ("text_bytes", LONG),  # of text
             *SIGNALS,
+            ("perplexity_bucket", STRING),  # head, middle or tail; null without bounds for the language
             ("minhash", BINARY),  # little-endian uint32 values, datasketch's affine32 scheme
             ("crawl", STRING),
             *SOURCE,

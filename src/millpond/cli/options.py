@@ -21,6 +21,15 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, e.g. log_every=1; repeatable."),
 ]
+Texts = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data", show_default="the released corpus", help="JSON Lines or Parquet file of texts; repeatable."
+    ),
+]
+Language = Annotated[
+    str | None, typer.Option(help="ISO 639 code: of the released corpus, take what is in this language.")
+]
 Output = Annotated[
     output.Format,
     typer.Option("--output", help="How to show results.", callback=lambda chosen: output.use(chosen) or chosen),

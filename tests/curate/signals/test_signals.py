@@ -26,7 +26,7 @@ from millpond.curate.signals.measure import Measure
 from millpond.curate.signals.scan import GROUP_CHARS, GROUP_TEXTS, Scan, groups
 from millpond.curate.signals.words import split_sentences, split_words
 from millpond.reasons import Reason
-from millpond.schemas import SIGNALS
+from millpond.schemas import SCORES, SIGNALS
 
 #: datatrove's drop reason → our rule.
 NAMES = {
@@ -222,8 +222,9 @@ def test_signals_are_the_columns_of_the_table() -> None:
     signals, _ = measure(["The cat is to be seen. And that is that."])
     # Personal data is counted where it is masked.
     assert list(signals) == [name for name, _ in SIGNALS if not name.startswith("pii_")]
-    without = ["c4_bad_word_count", "flagged_word_count", "flagged_word_ratio"]
-    assert [name for name, value in only(signals).items() if value is None] == without
+    of_lists = ["c4_bad_word_count", "flagged_word_count", "flagged_word_ratio"]
+    of_models = ["unigram_log_probability", "perplexity", *(f"{name}_score" for name in SCORES)]
+    assert [name for name, value in only(signals).items() if value is None] == [*of_lists, *of_models]
 
 
 def test_signals_of_nothing_are_null_or_zero() -> None:
