@@ -78,7 +78,7 @@ def extract(
     Args:
         html: the payload, content encodings undone.
         url: where it was; helps to judge the page and to read its metadata.
-        charset: its encoding. Found in the bytes where it is None; UTF-8 where it is unknown to Python. Undecodable
+        charset: its encoding. Found in the bytes where it is None; UTF-8 where Python cannot decode by it. Undecodable
             bytes become U+FFFD.
         content_type: media type alone, lower case; None is taken for HTML.
         fetched: day of the fetch; a date of publication lies no later.
@@ -148,7 +148,7 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
 def _decode(body: bytes, charset: str) -> str:
     try:
         return body.decode(charset, errors="replace")
-    except LookupError:
+    except (LookupError, ValueError):  # no codec of text, or one that cannot replace
         return body.decode("utf-8", errors="replace")
 
 

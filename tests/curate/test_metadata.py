@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
-from millpond.curate.html import metadata
+from millpond.curate.html import lines, linked_data, metadata
 from millpond.curate.html.metadata import Metadata, read_metadata
 
 
@@ -243,20 +243,23 @@ HOSTILE = {
 @pytest.mark.parametrize("html", HOSTILE.values(), ids=HOSTILE.keys())
 def test_what_is_read_of_hostile_pages_is_bounded(html: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts, since a clock says little on a busy machine: texts read, lines made, items kept."""
-    counts = {"_line": 0, "_texts": 0, "_types": 0, "_parse": 0}
-    for name in counts:
-        real = getattr(metadata, name)
+    homes = {"one_line": lines, "_texts": metadata, "types_of": linked_data, "_parse": linked_data}
+    counts = dict.fromkeys(homes, 0)
+    for name, home in homes.items():
+        real = getattr(home, name)
 
         def counted(*values: Any, name: str = name, real: Any = real) -> Any:
             counts[name] += 1
             return real(*values)
 
-        monkeypatch.setattr(metadata, name, counted)
+        users = [module for module in (metadata, linked_data) if hasattr(module, name)]
+        for module in users:
+            monkeypatch.setattr(module, name, counted)
     found = read(html)
     assert counts["_parse"] <= 30
     assert counts["_texts"] <= 500
-    assert counts["_types"] <= 5000
-    assert counts["_line"] <= 20_000
+    assert counts["types_of"] <= 5000
+    assert counts["one_line"] <= 20_000
     assert all(len(text) <= 1000 for text in (found.title, found.author, found.description) if text)
     assert len(found.article_body or "") <= 1 << 20
 
