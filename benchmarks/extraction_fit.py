@@ -31,7 +31,8 @@ from rapidfuzz.distance import LCSseq
 from selectolax.lexbor import LexborHTMLParser
 
 from millpond.curate.html.blocks import Blocks, read_blocks
-from millpond.curate.html.features import Features, Names, features, name_words, page_features
+from millpond.curate.html.container_names import Names, name_words
+from millpond.curate.html.features import Features, features, page_features
 from millpond.curate.html.forest import Forest
 from millpond.curate.html.main_text import PAGE_TYPES, best_choice
 from millpond.curate.html.metadata import Metadata, read_metadata

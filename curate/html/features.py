@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from millpond.curate.html.blocks import FLAGS, HEADING, Blocks
+from millpond.curate.html.container_names import Names
 from millpond.curate.html.metadata import Metadata
 
 Floats = npt.NDArray[np.float64]
@@ -29,7 +30,6 @@ Ints = npt.NDArray[np.int64]
 _LEVELS = 5
 #: Room for the columns; what is not used is cut off.
 _MOST_FEATURES = 256
-_NAME = re.compile(r"(?:role|itemprop):\w+|[A-Z]?[a-z]+|[A-Z]{2,}")
 #: What short blocks say of themselves, in lower case; a block starts with a newline here.
 _CUES = {
     "reply": ["comment", "reply", "replies", "quote", "posted", "report", "permalink", "joined", "member"],
@@ -93,44 +93,6 @@ for _first, _last in ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3
     _CLASS[_first : _last + 1] = _DENSE
 
 _MISSING = -9.0
-
-
-class Names:
-    """Scores of the words in class, id, role and itemprop attributes: log-odds that what is below is main text.
-
-    A word that is not known is looked for by its longest known beginning or end (`mainmenu` → `menu`).
-    """
-
-    def __init__(self, scores: Mapping[str, float]) -> None:
-        self.scores = scores
-        self._known: dict[str, float | None] = {}
-        self._keys: dict[str, tuple[float, float, float] | None] = {}
-
-    def score(self, key: str) -> tuple[float, float, float] | None:
-        """Lowest, highest and mean score of the words of a container's key; None where none is known."""
-        if key in self._keys:
-            return self._keys[key]
-        found = [score for score in map(self._word, name_words(key)) if score is not None]
-        result = (min(found), max(found), sum(found) / len(found)) if found else None
-        if len(self._keys) < 100_000:
-            self._keys[key] = result
-        return result
-
-    def _word(self, word: str) -> float | None:
-        score = self.scores.get(word)
-        if score is not None or not 6 <= len(word) <= 40 or ":" in word:
-            return score
-        for size in range(len(word) - 1, 2, -1):
-            parts = (self.scores.get(word[:size]), self.scores.get(word[-size:]))
-            if known := [part for part in parts if part is not None]:
-                return min(known)
-        return None
-
-
-def name_words(key: str) -> list[str]:
-    """The distinct words of a container's key, lower case, sorted."""
-    words = (word if ":" in word else word.lower() for word in _NAME.findall(key[:500]))
-    return sorted({word for word in words if len(word) > 1})
 
 
 @dataclass(frozen=True)

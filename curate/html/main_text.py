@@ -19,7 +19,8 @@ from selectolax.lexbor import LexborHTMLParser
 
 from millpond.curate.config import ExtractConfig
 from millpond.curate.html.blocks import read_blocks
-from millpond.curate.html.features import Names, features, page_features
+from millpond.curate.html.container_names import Names
+from millpond.curate.html.features import features, page_features
 from millpond.curate.html.forest import Forest
 from millpond.curate.html.metadata import Metadata, read_metadata
 from millpond.curate.html.render import render
