@@ -21,7 +21,7 @@ from millpond.curate.dedup.presets import Banding, Preset
 from millpond.curate.presets import PRESETS, known_rules
 from millpond.curate.privacy.span import Kind
 from millpond.curate.rules import LANGUAGE_SCORE
-from millpond.schemas import SIGNALS
+from millpond.schemas import SCORES, SIGNALS, UNWANTED_SCORES
 
 
 def _off(value: object) -> object:
@@ -31,7 +31,7 @@ def _off(value: object) -> object:
     return None if value is False else value
 
 
-Threshold = Annotated[float | None, BeforeValidator(_off)]
+Threshold = Annotated[Annotated[float, Field(allow_inf_nan=False)] | None, BeforeValidator(_off)]
 
 
 def _words(value: object) -> object:
@@ -293,11 +293,11 @@ class DedupConfig(StageConfig):
     """Shingles and bands as published: fineweb, refinedweb, text-dedup or nemo-curator."""
     shingles: Literal["words", "characters"] | None = None
     """What a shingle is a run of. Null takes the preset's."""
-    ngram: int | None = Field(default=None, ge=1)
+    ngram: int | None = Field(default=None, ge=1, le=1000)
     """Words or characters in a shingle. Null takes the preset's."""
-    bands: int | None = Field(default=None, ge=1)
+    bands: int | None = Field(default=None, ge=1, le=2000)
     """Bands of a signature; two documents are compared when any band agrees. Null takes the preset's."""
-    rows: int | None = Field(default=None, ge=1)
+    rows: int | None = Field(default=None, ge=1, le=100)
     """Signature values in a band. Null takes the preset's."""
     threshold: float = Field(default=0.75, gt=0, le=1)
     """True Jaccard similarity from which a document counts as a copy."""
@@ -305,9 +305,9 @@ class DedupConfig(StageConfig):
     """In a band shared by more documents than this, each is compared with that many first ones only."""
     seed: int = Field(default=1, ge=0, lt=2**32)
     """Seed of the permutations."""
-    priority: tuple[str, ...] = ()
+    priority: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Sources whose copy stays before any other's, best first: a crawl, a registered domain, or what a source file's
-    name begins with."""
+    absolute path or URL begins with."""
     quality: str | None = None
     """Signal by which the better copy stays, among sources of the same priority: higher is better."""
     lines: LinesConfig = LinesConfig()
@@ -330,7 +330,10 @@ class DedupConfig(StageConfig):
     @field_validator("quality")
     @classmethod
     def _is_a_signal(cls, value: str | None) -> str | None:
-        known = [name for name, _ in SIGNALS]
+        worse = ("perplexity", *(f"{name}_score" for name in UNWANTED_SCORES))
+        known = [name for name, _ in SIGNALS if name not in worse]
+        if value in worse:
+            raise ValueError(f"a higher {value} is a worse text")
         if value is not None and value not in known:
             raise ValueError(f"no signal {value!r} (known: {', '.join(known)})")
         return value
@@ -363,6 +366,25 @@ class CurateConfig(StageConfig):
     """Which scores classifiers give."""
     dedup: DedupConfig = DedupConfig()
     """Which copies are kept."""
+
+    @model_validator(mode="after")
+    def _models_are_there(self) -> Self:
+        """What is decided by a model's signal needs that model: without it the signal is null and decides nothing."""
+        models = {
+            "unigram_log_probability": ("unigrams", self.unigrams),
+            "perplexity": ("perplexity", self.perplexity),
+        }
+        for name in SCORES:
+            models[f"{name}_score"] = (f"classifiers.{name}", getattr(self.classifiers, name))
+        asked = {"dedup.quality": self.dedup.quality}
+        by_language = (override.thresholds for override in self.language.override.values())
+        for thresholds in (self.rules.thresholds, *by_language):
+            asked |= {name: name[len("min_") :] for name, bound in thresholds.items() if bound is not None}
+        for setting, signal in asked.items():
+            section, given = models.get(signal or "", ("", True))
+            if not given:
+                raise ValueError(f"{setting} needs a model: [curate.{section}] is not given")
+        return self
 
     @property
     def c4_lines(self) -> C4Config:

@@ -142,7 +142,8 @@ SUITES: dict[str, Suite] = {
             {
                 "text_chars": "length(text)",
                 "controls": "length(text) - length(translate(text, chr(0) || chr(8) || chr(27) || chr(127), ''))",
-                "undecodable": "(length(text) - length(replace(text, chr(65533), ''))) * 1.0 / length(text)",
+                # The character itself: Spark's chr() is of the number modulo 256.
+                "undecodable": "(length(text) - length(replace(text, '\ufffd', ''))) * 1.0 / nullif(length(text), 0)",
             },
         ),
         Suite(REJECTS.name, 0, _rejects),

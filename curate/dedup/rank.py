@@ -51,7 +51,7 @@ def doc_id_of(rank: Column, config: DedupConfig) -> Column:
 
 
 def _from(source: str) -> Column:
-    """Whether a document is from a source: its crawl, its registered domain, or the beginning of its file's name."""
+    """Whether a document is from a source: its crawl, its registered domain, or the beginning of its file's path."""
     from pyspark.sql import functions as f
 
     same = (f.col("crawl") == source) | (f.col("registered_domain") == source)

@@ -43,6 +43,16 @@ def test_from_toml(tmp_path: Path) -> None:
         ({"dedup": {"threshold": 1.5}}, "less than or equal to 1"),
         ({"language": {"minimum": 1}}, "min_score"),
         ({"filters": {}}, "unknown key"),
+        ({"dedup": {"quality": "toxicity_score"}}, "worse text"),
+        ({"dedup": {"quality": "quality_score"}}, "classifiers.quality. is not given"),
+        ({"rules": {"thresholds": {"min_word_count": float("nan")}}}, "finite number"),
+        ({"dedup": {"priority": [""]}}, "at least 1 character"),
+        ({"dedup": {"ngram": 10**9}}, "less than or equal to 1000"),
+        ({"rules": {"thresholds": {"max_perplexity": 500}}}, "needs a model: .curate.perplexity. is not given"),
+        (
+            {"language": {"override": {"de": {"thresholds": {"min_quality_score": 0.5}}}}},
+            "min_quality_score needs a model",
+        ),
         ({"pii": {"mask": ["person"]}}, "email.*phone.*national_id"),
     ],
 )

@@ -46,11 +46,10 @@ def test_the_share_of_repeated_characters_is_pinned_to_what_the_code_did() -> No
 
 def test_every_rule_looks_at_a_column_of_the_table() -> None:
     columns = {name for name, _ in SIGNALS} | {"language", "language_score", "text_bytes"}
-    thresholds = {rule.name: rule.threshold for rule in CATALOGUE if rule.column != "language_score"}
-    everything = config(language={"allowed": ["en"]}, rules={"thresholds": thresholds})
+    everything = (*CATALOGUE, *rules_for(config(language={"allowed": ["en"]})))
     # What is only counted: the parts of a sum, and the count behind a ratio.
     parts = {name for name in columns if name.startswith("pii_")} - {"pii_count"} | {"flagged_word_count"}
-    assert {rule.column for rule in rules_for(everything)} == columns - parts
+    assert {rule.column for rule in everything} == columns - parts
 
 
 def test_personal_data_and_flagged_words_drop_nothing_unless_told() -> None:

@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from millpond.config import StageConfig
@@ -15,7 +16,12 @@ from millpond.datafile import write_rows
 from millpond.errors import AuditError, LedgerError
 from millpond.lake import Lake
 from millpond.publish import Batch, Mode, Run
+from millpond.quality import gate as gate_module
 from millpond.quality.gate import Gate, gate
+from millpond.quality.suites import SUITES
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 Rows = dict[str, list[dict[str, Any]]]
 ID = sorted(hashlib.sha256(str(n).encode()).hexdigest() for n in range(8))
@@ -231,3 +237,40 @@ def test_a_lost_row_of_training_is_refused(tmp_path: Path, table: str, sentence:
     with pytest.raises(LedgerError, match=sentence) as refused:
         judge(tmp_path / "lost", {}, {**training(), table: training()[table][:1]}, "train")
     assert "nothing was published; see " in str(refused.value)
+
+
+@pytest.fixture
+def on_spark(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> SparkSession:
+    """As for tables too large for the driver."""
+    monkeypatch.setattr(gate_module, "IN_MEMORY_ROWS", 0)
+    return spark
+
+
+def test_a_large_clean_batch_passes(on_spark: SparkSession, tmp_path: Path) -> None:
+    rows = judge(tmp_path, *clean())
+    assert rows and all(row["success"] for row in rows)
+
+
+def test_a_large_batch_of_mojibake_is_refused(on_spark: SparkSession, tmp_path: Path) -> None:
+    inputs, new = clean()
+    for row in new["corpus.documents"]:
+        row["text"] = "\ufffd" * 18
+    with pytest.raises(AuditError, match="on undecodable"):
+        judge(tmp_path, inputs, new)
+
+
+def test_both_engines_derive_the_same_of_documents(spark: SparkSession) -> None:
+    texts = ["nov\u00fd mlad\u00fd", "bad \ufffd\ufffd\ufffd", "", "a\x08\x1b\x7fb", "\u4f60\u597d"]
+    derived = SUITES["corpus.documents"].derived
+    frame = spark.createDataFrame(list(enumerate(texts)), "n int, text string").orderBy("n")
+    by_spark = frame.selectExpr(*(f"{sql} as {name}" for name, sql in derived.items())).collect()
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table texts as select unnest(?) as text, generate_subscripts(?, 1) as n", [texts, texts]
+        )
+        selected = ", ".join(f"{sql} as {name}" for name, sql in derived.items())
+        by_duckdb = connection.execute(f"select {selected} from texts order by n").fetchall()
+    plain, again = ([[None if v is None else float(v) for v in row] for row in rows] for rows in (by_spark, by_duckdb))
+    assert plain == [pytest.approx(row) for row in again]
+    undecodable = [row[list(derived).index("undecodable")] for row in plain]
+    assert undecodable[0] == 0 and undecodable[1] == pytest.approx(3 / 7) and undecodable[2] is None
