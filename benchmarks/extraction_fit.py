@@ -273,9 +273,10 @@ def main() -> None:
     pages = [read_page(gold) for gold in gold_pages(folder)]
     ids: Counter[str] = Counter(page.gold.set for page in pages)
     sys.stdout.write(f"{dict(ids)}\n")
+    scores = cross_validated(pages)
     arrays: dict[str, Any] = final_model(pages)
     np.savez_compressed(model, **arrays)
-    results.write_text(json.dumps(cross_validated(pages)))
+    results.write_text(json.dumps(scores))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ whatever was read before it (no de-duplication across pages, no clock: dates are
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import hashlib
 import logging
@@ -38,11 +39,13 @@ HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 TEXT_TYPES = frozenset(("text/plain",))
 
 _DEFAULT = ExtractConfig()
+#: Codecs that are no encoding of pages, whatever one says: they give lone surrogates, and some take quadratic time.
+_ESCAPES = frozenset(("unicode-escape", "raw-unicode-escape", "punycode", "utf-7"))
 _NO_DATE_AFTER = datetime.date(2100, 1, 1)
 _OPTION = re.compile(r"</?(?:option|optgroup)\b[^<>]*>", re.IGNORECASE)
 #: Over options in a form, which hold no text, the parser takes quadratic time: 100,000 take it 80 s, these 5 ms.
 _MANY_OPTIONS = 1000
-_OVERLONG_TAG = re.compile(r"<([A-Za-z][A-Za-z0-9]*)[^<>]{4096,}>")
+_OVERLONG_TAG = re.compile(r"<([A-Za-z][A-Za-z0-9]*+)[^<>]{4096,}+>")
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
 
 def _decode(body: bytes, charset: str) -> str:
     try:
-        return body.decode(charset, errors="replace")
+        name = codecs.lookup(charset).name
+        return body.decode("utf-8" if name in _ESCAPES else name, errors="replace")
     except (LookupError, ValueError):  # no codec of text, or one that cannot replace
         return body.decode("utf-8", errors="replace")
 

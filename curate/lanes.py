@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 
@@ -61,7 +60,9 @@ def too_much(html: bytes, limits: Limits) -> str | None:
         if longest > limits.tag_bytes:
             return f"tag_bytes:{longest}"
     if tags > limits.depth:
-        depth = max(accumulate(-1 if closing else 1 for closing in _NESTING.findall(html)), default=0)
+        levels = np.cumsum([0, *(-1 if closing else 1 for closing in _NESTING.findall(html))])
+        # What closes more than is open closes nothing.
+        depth = int((levels - np.minimum.accumulate(levels)).max())
         if depth > limits.depth:
             return f"depth:{depth}"
     return None

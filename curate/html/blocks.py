@@ -18,8 +18,20 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 _NO_TEXT = frozenset(
     (
         *("-comment", "-doctype", "area", "audio", "base", "br", "canvas", "col", "colgroup", "datalist"),
-        *("embed", "frame", "frameset", "head", "hr", "iframe", "img", "input", "link", "map", "meta"),
-        *("object", "optgroup", "option", "param", "script", "select", "source", "style", "svg", "template"),
+        *("embed", "frame", "frameset", "head", "hr", "iframe", "img", "input", "link", "map", "meta", "noembed"),
+        *(
+            "noframes",
+            "object",
+            "optgroup",
+            "option",
+            "param",
+            "script",
+            "select",
+            "source",
+            "style",
+            "svg",
+            "template",
+        ),
         *("textarea", "title", "track", "video", "wbr"),
     )
 )
@@ -42,6 +54,8 @@ FLAGS = {name: 1 << place for place, name in enumerate(_FLAGGED)}
 HEADING = sum(FLAGS[name] for name in _HEADINGS)
 
 _PRE = FLAGS["pre"]
+#: Elements nested deeper are no containers of their own.
+_DEEPEST = 4000
 
 
 @dataclass(frozen=True)
@@ -120,7 +134,9 @@ def read_blocks(tree: LexborHTMLParser) -> Blocks:
             if pieces:
                 flush()
             child = node.child
-            if child is not None:
+            if child is not None and depth == _DEEPEST:
+                stack.append((node, -1, 0, 0, False))
+            elif child is not None:
                 stack.append((node, current, depth, flags, False))
                 key, hidden = _key(node.attributes)
                 flags |= FLAGS.get(tag, 0) | hidden

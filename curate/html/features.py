@@ -275,8 +275,16 @@ def features(blocks: Blocks, metadata: Metadata, url: str | None, names: Names) 
     address = (url or "").lower()
     for place, pattern in enumerate(_URL_WORDS):
         out.add(f"page_url_{place}", pattern.search(address) is not None)
-    out.add("page_url_depth", len(urlsplit(address).path.strip("/").split("/")) if url else -1)
+    out.add("page_url_depth", _url_depth(address))
     return Features(out.values[: len(out.names)], out.names, words)
+
+
+def _url_depth(address: str) -> int:
+    """Parts of an address's path; -1 where there is none to read."""
+    try:
+        return len(urlsplit(address).path.strip("/").split("/")) if address else -1
+    except ValueError:  # brackets that are no IPv6 address, letters that become slashes
+        return -1
 
 
 def page_features(found: Features) -> npt.NDArray[np.float32]:

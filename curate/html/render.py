@@ -14,6 +14,7 @@ from millpond.curate.config import ExtractConfig
 from millpond.curate.html.blocks import FLAGS, HEADING, Blocks
 
 _CELL = FLAGS["td"] | FLAGS["th"]
+_FENCE = "```"
 
 
 @dataclass(frozen=True)
@@ -26,53 +27,65 @@ class _Line:
     part: int
     """The row of a table or the item of a list."""
     cell: int = -1
+    begins: bool = False
+    """It is the first line of a list's item."""
 
 
 def render(blocks: Blocks, kept: Iterable[int], config: ExtractConfig) -> str:
-    """The text of the blocks with these numbers, in ascending order."""
+    """The text of the blocks with these numbers, in ascending order. Time is linear in blocks and containers."""
     wanted = (("pre", config.code), ("table", config.tables), ("figcaption", config.captions))
     left_out = sum(FLAGS[name] for name, stays in wanted if not stays)
-    lines = [_line(blocks, number) for number in kept if not blocks.flags[number] & left_out]
-    groups = (list(group) for _, group in groupby(lines, key=lambda line: (line.kind, line.whole)))
+    lines = _Lines(blocks)
+    found = [lines.of(number) for number in kept if not blocks.flags[number] & left_out]
+    groups = (list(group) for _, group in groupby(found, key=lambda line: (line.kind, line.whole)))
     if config.markup == "markdown":
         return "\n\n".join("\n".join(_markdown(group)) for group in groups)
     return "\n".join(text for group in groups for text in _plain(group))
 
 
-def _line(blocks: Blocks, number: int) -> _Line:
-    flags, container, text = blocks.flags[number], blocks.container[number], blocks.text[number]
-    if flags & FLAGS["pre"]:
-        return _Line("code", text, -1, -1)
-    if flags & _CELL and (row := _nearest(blocks, container, ("tr",))) >= 0:
-        return _Line("table", text, _nearest(blocks, row, ("table",)), row, _nearest(blocks, container, ("td", "th")))
-    if flags & FLAGS["li"] and (item := _nearest(blocks, container, ("li",))) >= 0:
-        return _Line("list", text, _nearest(blocks, item, ("ul", "ol")), item)
-    if flags & HEADING:
-        level = ((flags & HEADING) & -(flags & HEADING)).bit_length()
-        return _Line(f"h{level}", text, number, number)
-    return _Line("quote" if flags & FLAGS["blockquote"] else "text", text, number, number)
+class _Lines:
+    """Makes lines of a page's blocks, asked for in ascending order."""
 
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self._nearest: dict[tuple[str, ...], list[int]] = {}
+        self._begun: set[int] = set()
 
-def _nearest(blocks: Blocks, container: int, tags: tuple[str, ...]) -> int:
-    """The number of the nearest container of these tags, this one included; -1 where there is none."""
-    while container and blocks.tag[container] not in tags:
-        container = blocks.parent[container]
-    return container or -1
+    def of(self, number: int) -> _Line:
+        """The line that a block becomes."""
+        blocks = self._blocks
+        flags, container, text = blocks.flags[number], blocks.container[number], blocks.text[number]
+        if flags & FLAGS["pre"]:
+            return _Line("code", text, -1, -1)
+        if flags & _CELL and (row := self._above(container, "tr")) >= 0:
+            return _Line("table", text, self._above(row, "table"), row, self._above(container, "td", "th"))
+        if flags & FLAGS["li"] and (item := self._above(container, "li")) >= 0:
+            begins = item not in self._begun
+            self._begun.add(item)
+            return _Line("list", text, self._above(item, "ul", "ol"), item, begins=begins)
+        if flags & HEADING:
+            level = ((flags & HEADING) & -(flags & HEADING)).bit_length()
+            return _Line(f"h{level}", text, container, container)
+        return _Line("quote" if flags & FLAGS["blockquote"] else "text", text, number, number)
+
+    def _above(self, container: int, *tags: str) -> int:
+        """The number of the nearest container of these tags, this one included; -1 where there is none."""
+        if tags not in self._nearest:
+            nearest: list[int] = []
+            for number, (parent, tag) in enumerate(zip(self._blocks.parent, self._blocks.tag, strict=True)):
+                nearest.append(number if tag in tags else nearest[parent] if number else -1)
+            self._nearest[tags] = nearest
+        return self._nearest[tags][container]
 
 
 def _plain(group: list[_Line]) -> Iterator[str]:
     """The lines of one table, one list, or of something else."""
-    kind = group[0].kind
     for _, part in groupby(group, key=lambda line: line.part):
         lines = list(part)
-        texts = [line.text for line in lines]
-        if kind == "table" and _is_row(lines):
-            yield " | ".join(texts)
-        elif kind == "list":
-            yield f"- {texts[0]}"
-            yield from texts[1:]
+        if lines[0].kind == "table" and _is_row(lines):
+            yield " | ".join(line.text for line in lines)
         else:
-            yield from texts
+            yield from (f"- {line.text}" if line.begins else line.text for line in lines)
 
 
 def _is_row(lines: list[_Line]) -> bool:
@@ -81,17 +94,23 @@ def _is_row(lines: list[_Line]) -> bool:
 
 
 def _markdown(group: list[_Line]) -> Iterator[str]:
-    kind = group[0].kind
-    plain = list(_plain(group))
+    kind, texts = group[0].kind, [line.text for line in group]
+    rows = [list(row) for _, row in groupby(group, key=lambda line: line.part)] if kind == "table" else []
     if kind == "code":
-        yield from ("```", *plain, "```")
-    elif kind == "table" and all(_is_row(list(row)) for _, row in groupby(group, key=lambda line: line.part)):
-        columns = plain[0].count(" | ") + 1
-        rows = [f"| {row} |" for row in plain]
-        yield from (rows[0], "|" + " --- |" * columns, *rows[1:])
+        fence = _FENCE
+        while any(fence in text for text in texts):
+            fence += "`"
+        yield from (fence, *texts, fence)
+    elif kind == "table" and all(map(_is_row, rows)):
+        width = max(map(len, rows))
+        for number, row in enumerate(rows):
+            cells = [line.text.replace("|", "\\|") for line in row] + [""] * (width - len(row))
+            yield f"| {' | '.join(cells)} |"
+            if not number:
+                yield "|" + " --- |" * width
     elif kind == "list":
-        yield from (line if line.startswith("- ") else f"  {line}" for line in plain)
+        yield from (f"- {line.text}" if line.begins else f"  {line.text}" for line in group)
     elif kind.startswith("h"):
-        yield f"{'#' * int(kind[1])} {plain[0]}"
+        yield f"{'#' * int(kind[1])} {' '.join(texts)}"
     else:
-        yield from (f"> {line}" for line in plain) if kind == "quote" else plain
+        yield from (f"> {text}" for text in texts) if kind == "quote" else texts

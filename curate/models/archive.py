@@ -10,11 +10,11 @@ Nothing in it is ever run.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import io
 import json
 import math
+import re
 import struct
 import zipfile
 import zlib
@@ -40,6 +40,11 @@ _MOST_METADATA = 1 << 20
 _MOST_HEADER = 1 << 10  # an `.npy` header of ours has 118 bytes
 _MOST_MEMBERS = 64
 _ARRAY_HEADER = struct.Struct("<6sHH")  # magic, version (1, 0), bytes of the description
+#: What NumPy writes of an array.
+_DESCRIPTION = re.compile(
+    rb"\{'descr': '(?P<type>[<>|=][A-Za-z]\d{0,3})', 'fortran_order': (?P<fortran>True|False), "
+    rb"'shape': \((?P<shape>[\d, ]{0,100})\)(?:, ?)?\}\s*"
+)
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -165,20 +170,19 @@ def _array(file: BinaryIO, info: zipfile.ZipInfo, kind: str, dimensions: int) ->
 
 
 def _shape(name: str, data: bytes, kind: str, dimensions: int) -> tuple[tuple[int, ...], int]:
-    """The shape that an `.npy` header gives, and the header's bytes; it is read as literals, never evaluated."""
-    try:
-        magic, version, length = _ARRAY_HEADER.unpack_from(data)
-        used = _ARRAY_HEADER.size + length
-        if magic != b"\x93NUMPY" or version != 1 or used > len(data):
-            raise RefusedError(f"{name} has no header of npy version 1.0 within {_MOST_HEADER} bytes")
-        found = ast.literal_eval(data[_ARRAY_HEADER.size : used].decode("latin-1").strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise RefusedError(f"{name}: its header cannot be read: {error}") from error
-    shape = found.get("shape") if isinstance(found, dict) else None
-    if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape):
-        raise RefusedError(f"{name} has shape {str(shape)[:100]}")
-    if found != {"descr": kind, "fortran_order": False, "shape": shape} or len(shape) != dimensions:
-        raise RefusedError(f"{name} has type {str(found.get('descr'))[:100]} and {len(shape)} dimensions")
+    """The shape that an `.npy` header gives, and the header's bytes; it is matched, never evaluated."""
+    if len(data) < _ARRAY_HEADER.size:
+        raise RefusedError(f"{name} has no header")
+    magic, version, length = _ARRAY_HEADER.unpack_from(data)
+    used = _ARRAY_HEADER.size + length
+    if magic != b"\x93NUMPY" or version != 1 or used > len(data):
+        raise RefusedError(f"{name} has no header of npy version 1.0 within {_MOST_HEADER} bytes")
+    found = _DESCRIPTION.fullmatch(data, _ARRAY_HEADER.size, used)
+    if found is None:
+        raise RefusedError(f"{name}: its header describes no plain array")
+    shape = tuple(int(size) for size in found["shape"].split(b",") if size.strip())
+    if found["type"].decode() != kind or found["fortran"] == b"True" or len(shape) != dimensions:
+        raise RefusedError(f"{name} has type {found['type'].decode()} and {len(shape)} dimensions")
     return shape, used
 
 

@@ -127,13 +127,19 @@ class _Rows:
         self._held: list[bool] = []
         self._seen = np.zeros(1 << _HASH_BITS, dtype=np.bool_)
 
+    def _append(self, found: npt.NDArray[np.uint32]) -> None:
+        try:
+            found.tofile(self._file)
+        except OSError as error:
+            raise InputError(f"{tempfile.gettempdir()}: features of the texts cannot be kept: {error}") from error
+
     def add(self, rows: Sequence[tuple[str, str]]) -> None:
         """Take in some rows."""
         done = 0
         for group in groups([text for text, _ in rows]):
             found, texts = features(Scan(group))
             self._seen[found >> np.uint32(32 - _HASH_BITS)] = True
-            found[np.argsort(texts, kind="stable")].tofile(self._file)
+            self._append(found[np.argsort(texts, kind="stable")])
             sizes = np.bincount(texts, minlength=len(group)).tolist()
             for (text, label), size in zip(rows[done : done + len(group)], sizes, strict=True):
                 if not size:

@@ -6,7 +6,7 @@ one. Discounts follow from how many n-grams count once to four times, or are .5,
 that. N-grams of three words and more that are there once are left out: what they had goes to shorter ones.
 The same texts in any order give the same bytes, as long as no limit cuts them off.
 
-Memory: some 100 bytes a word of text, so `most_words` bounds it; words beyond are not read.
+Memory: some 100 bytes a word of text, so `most_words` bounds it: reading stops after the texts in which it is reached.
 
 Source: Chen and Goodman 1998, "An empirical study of smoothing techniques for language modeling", TR-10-98, Harvard;
 Heafield et al. 2013, "Scalable modified Kneser–Ney language model estimation", ACL.
@@ -63,7 +63,7 @@ class _Grams:
 
 
 def train(texts: Iterable[str], output: Path, *, order: int = 3, most_words: int = 10_000_000) -> TrainedNGrams:
-    """Train on texts, read once and not beyond `most_words`, and write the model file.
+    """Train on texts, read once and until `most_words` are reached, and write the model file.
 
     Raises:
         InputError: there are no words; nothing is written then, nor where `texts` fails.
@@ -83,6 +83,8 @@ def train(texts: Iterable[str], output: Path, *, order: int = 3, most_words: int
     for n, found in enumerate(grams, 1):
         adjusted = found.counts if n == order else _continuations(n, grams, keys[n - 1], depths)
         keep = found.counts >= (2 if n >= _PRUNED else 1)
+        if not keep.any():
+            raise InputError(f"no run of {n} words is there twice: take more text, or an order below {n}")
         if n == 1:
             contexts = np.zeros(len(found.hashes), dtype=np.int64)
             shorter, count = np.full(len(contexts), 1 / (len(contexts) + 1)), 1

@@ -28,6 +28,7 @@ from millpond.curate.signals.scan import Scan
 KIND = "perplexity"
 ORDERS = range(2, 7)
 _MOST = 1e3  # of a logarithm: the rarest word of 10^100 would have 230
+_MOST_EXPONENT = 700.0  # of what a float holds
 
 Floats = npt.NDArray[np.float64]
 
@@ -104,7 +105,7 @@ class NGramModel:
         for n in range(1, self.order + 1):
             hashes, logs = np.asarray(found.arrays[f"hashes{n}"]), np.asarray(found.arrays[f"logs{n}"])
             weights = np.asarray(found.arrays[f"weights{n}"]) if n < self.order else logs[:0]
-            if len(logs) != len(hashes) or len(weights) not in (0, len(hashes)) or not len(hashes):
+            if len(logs) != len(hashes) or len(weights) != (len(hashes) if n < self.order else 0) or not len(hashes):
                 raise archive.foreign(path, KIND, f"{n}-grams and their figures do not match")
             if not (np.abs(logs) < _MOST).all() or not (np.abs(weights) < _MOST).all():
                 raise archive.foreign(path, KIND, f"{n}-grams have figures that no probability has")
@@ -144,7 +145,7 @@ class NGramModel:
         sums = np.bincount(stream.texts, logs, len(scan.texts))
         counts = np.bincount(stream.texts, minlength=len(scan.texts)) - 1
         return [
-            math.exp(-total / count) if count else None
+            math.exp(min(-total / count, _MOST_EXPONENT)) if count else None
             for total, count in zip(sums.tolist(), counts.tolist(), strict=True)
         ]
 

@@ -61,7 +61,7 @@ def _fields(path: Path, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     try:
         for place, row in reader(path, names):
             yield tuple(_value(path, place, row, name, text=number == 0) for number, name in enumerate(names))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
 
 

@@ -73,13 +73,13 @@ def count(texts: Iterable[str], output: Path, *, at_least: int = 1) -> tuple[int
     """
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(split_words(text.lower()))
+        counts.update(split_words(text.encode("utf-8", "replace").decode().lower()))
     kept = sorted(((number, word) for word, number in counts.items() if number >= at_least), key=_most_first)
     if not kept:
         raise InputError(f"no word is there {at_least} times: nothing to write")
     lines = "".join(f"{word}\t{number}\n" for number, word in kept)
     try:
-        durable.write_bytes(output, (_HEADER + lines).encode("utf-8", "replace"))
+        durable.write_bytes(output, (_HEADER + lines).encode())
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error}") from error
     return counts.total(), len(kept)
@@ -111,6 +111,7 @@ def _read(path: Path, sha256: str | None) -> pa.Table:
         else:
             raise InputError(f"{path}: a file of word frequencies ends in {', '.join(FORMATS)}")
         table = table.select(wanted.names).cast(wanted)
+        table.validate(full=True)  # text that is no UTF-8
     except (OSError, pa.ArrowException, KeyError) as error:
         raise InputError(f"{path}: no table of word and count: {error}") from error
     if table["word"].null_count or table["count"].null_count or (pc.min(table["count"]).as_py() or 0) < 0:
@@ -132,4 +133,4 @@ def _shares(words: list[str], counts: npt.NDArray[np.int64]) -> tuple[Hashes, np
         hashes[start : start + len(part)][alone] = scan.folded[alone[lines]]
     known, places = np.unique(hashes[single], return_inverse=True)
     sums = np.bincount(places, counts[single], len(known))
-    return known[sums > 0], sums[sums > 0] / max(int(counts.sum()), 1)
+    return known[sums > 0], sums[sums > 0] / max(counts.sum(dtype=np.float64), 1)

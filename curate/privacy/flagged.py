@@ -49,5 +49,6 @@ def _by_first_word(terms: frozenset[str]) -> dict[str, set[str]]:
     """Terms by their first word: only those whose first word a text has need be looked for in it."""
     result: dict[str, set[str]] = {}
     for term in terms:
-        result.setdefault(split_words(term)[0], set()).add(term)
+        if words := split_words(term):
+            result.setdefault(words[0], set()).add(term)
     return result

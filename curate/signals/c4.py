@@ -103,7 +103,7 @@ class BadWords:
     """A list of words and phrases that a text is searched for."""
 
     def __init__(self, words: Iterable[str], language: str) -> None:
-        self._words = frozenset(filter(None, words))
+        self._words = frozenset(word.lower() for word in words if word)
         self._anywhere = language in _NO_SPACES
         self._by_first: dict[str, list[str]] = {}
         for word in self._words:

@@ -19,6 +19,7 @@ from millpond.curate.config import NormaliseConfig
 
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][0-9A-Za-z]{1,23});")
 _NESTED_AMPERSAND = re.compile(r"&(?:(?:amp|AMP|#0{0,4}38|#[xX]0{0,4}26);)+")
+_NESTED_SEMICOLON = re.compile(r"(?:&(?:semi|#0{0,4}59|#[xX]0{0,4}3[bB]))+;")
 #: What any of ftfy's signs of mojibake needs: a C1 control, two characters beyond ASCII in a row, or one of `ŒœÂÃ`
 #: with no letter behind it. It begins with one set, which `re` looks for quickly.
 SUSPICIOUS = re.compile("[^\x00-\x7f](?:(?<=[\x80-\x9f])|[^\x00-\x7f]|(?<=[ŒœÂÃ])(?![A-Za-z]))")
@@ -34,7 +35,7 @@ def repaired(text: str, bounds: NormaliseConfig) -> str:
     if _has_surrogates(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     if "&" in text and "<" not in text and ENTITY.search(text):  # with a `<` it is text about markup
-        text = unescape_html(_NESTED_AMPERSAND.sub("&amp;", text))
+        text = unescape_html(_NESTED_AMPERSAND.sub("&amp;", _NESTED_SEMICOLON.sub(";", text)))
     if has_controls := _C1.search(text) is not None:
         text = _by_line(text, _MAC_LETTER, _from_mac)
     if "Г" in text:

@@ -73,3 +73,10 @@ def test_words_and_ngrams_of_the_corpus(whole: Whole, tmp_path: Path) -> None:
     assert ended.code == 0 and NGramModel(tmp_path / "n.npz").order == 4, ended
     texts = whole.lake.rows("corpus.documents")
     assert f"in {texts:,} texts" in ended.out
+
+
+@pytest.mark.parametrize("before", [["--lake", "x"], ["--set", "a=1"], ["--output", "json"]])
+def test_options_before_a_subcommand_are_not_lost(before: list[str], labelled: Path, tmp_path: Path) -> None:
+    done = call("curate", *before, "unigrams", "--data", str(labelled), "--to", str(tmp_path / "w.tsv"))
+    assert done.code == 2 and "stand behind it" in done.err
+    assert not (tmp_path / "w.tsv").exists()

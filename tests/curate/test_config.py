@@ -38,6 +38,7 @@ def test_from_toml(tmp_path: Path) -> None:
     ("values", "message"),
     [
         ({"extract": {"extractor": "lynx"}}, "lynx"),
+        ({"extract": {"extractor": "resiliparse", "tables": False}}, "tables: resiliparse has no such choice"),
         ({"extract": {"timeout_seconds": 0}}, "greater than 0"),
         ({"rules": {"preset": "c5"}}, "fineweb"),
         ({"dedup": {"threshold": 1.5}}, "less than or equal to 1"),

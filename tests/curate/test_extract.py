@@ -8,6 +8,7 @@ import logging
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -39,6 +40,9 @@ HOSTILE: dict[str, str | bytes] = {
     "laughs": '<!DOCTYPE l [<!ENTITY a "aaaaaaaaaa">'
     + "".join(f'<!ENTITY {chr(98 + n)} "{("&" + chr(97 + n) + ";") * 10}">' for n in range(9))
     + "]><p>&j;</p>",
+    "endless tag": wrapped("<" + "a" * 140_000),
+    "deep items": wrapped("<ul><li>" + "<div>" * 3900 + "a<br>" * 20_000),
+    "unknown elements": wrapped("<li>" + "<x>a" * 20_000),
     "utf-16": wrapped("").encode("utf-16-le"),
     "lie": wrapped("caf\xe9 " * 99, "<meta charset=utf-8>").encode("latin-1"),
     "noise": random.Random(0).randbytes(1 << 18),
@@ -121,7 +125,14 @@ def test_the_lane_is_the_same_in_any_encoding(name: str) -> None:
         assert extract(html.encode(encoding), charset=encoding, config=BY["trafilatura"]) == found
 
 
-@pytest.mark.parametrize(("html", "detail"), [("<b>" * 1_000_001, "tags:1000001"), ("<div>" * 4001, "depth:4001")])
+@pytest.mark.parametrize(
+    ("html", "detail"),
+    [
+        ("<b>" * 1_000_001, "tags:1000001"),
+        ("<div>" * 4001, "depth:4001"),
+        ("</div>" * 4001 + "<div>" * 4001, "depth:4001"),
+    ],
+)
 @pytest.mark.parametrize("extractor", BY)
 def test_what_no_parser_gets(html: str, detail: str, extractor: str) -> None:
     found = extract(html.encode(), charset="utf-8", config=BY[extractor])
@@ -132,6 +143,7 @@ def test_limits_are_inclusive() -> None:
     limits = Limits(bytes=100, tags=4, tag_bytes=10, depth=2)
     assert too_much(b"<div><div>x</div></div>", limits) is None
     assert too_much(b"<div><div><b>x", limits) == "depth:3"
+    assert too_much(b"</b></b><b><b><b>", replace(limits, tags=9)) == "depth:3"
     assert too_much(b"<p><p><p><p><p>", limits) == "tags:5"
     assert too_much(b"<p class=abcd>", limits) == "tag_bytes:12"
     assert too_much(b"x" * 101, limits) == "bytes:101"
@@ -142,6 +154,20 @@ def test_few_real_pages_leave_the_usual_lane(wcxb: list[Path]) -> None:
     away = [path for path in wcxb if too_much(gzip.decompress(path.read_bytes()), LIMITS["trafilatura"])]
     assert len(away) < 0.05 * len(wcxb)
     assert not [path for path in wcxb if too_much(gzip.decompress(path.read_bytes()), LIMITS["millpond"])]
+
+
+@pytest.mark.parametrize("url", ["http://[bad/x", "http://a\u2100b/", "x" * 100_000, "\ud800", ""])
+def test_any_address_will_do(url: str) -> None:
+    assert extract(wrapped("").encode(), url, charset="utf-8").outcome == "ok"
+
+
+@pytest.mark.parametrize(
+    "charset", ["hex", "idna", "undefined", "utf-7", "unicode_escape", "punycode", "\0", "x" * 999]
+)
+@pytest.mark.parametrize("extractor", BY)
+def test_what_is_no_encoding_of_pages_is_not_used(charset: str, extractor: str) -> None:
+    found = extract(wrapped("+2AA-\\ud800").encode(), charset=charset, config=BY[extractor])
+    assert found.outcome == "ok" and "prose number 19" in (found.text or "")
 
 
 def test_plain_text_passes_through() -> None:

@@ -51,3 +51,8 @@ def test_lists_that_cannot_be_used(tmp_path: Path, data: bytes, message: str) ->
             CurateConfig.from_mapping({"flagged": {"words": {"any": str(path)}}}, "test")
     with pytest.raises(ConfigError, match="at least 1 character"):
         CurateConfig.from_mapping({"flagged": {"words": {"any": [" "]}}}, "test")
+
+
+def test_a_term_without_words_is_found_nowhere() -> None:
+    flagged = FlaggedWords(FlaggedConfig.model_validate({"words": {"en": ["\x1c", "damn"]}}).words)
+    assert flagged.signals(Scan(["Damn it"]), ["en"], [2])["flagged_word_count"] == [1]

@@ -145,6 +145,7 @@ TEXTS = st.lists(st.text(max_size=5) | PIECES | st.sampled_from(list(" \n\rab"))
 @settings(max_examples=200, deadline=None)
 @given(text=TEXTS)
 @example(text="\u1100\u1161\u200d")
+@example(text="a &lt" + "&semi" * 14 + "; b")
 def test_normalising_twice_changes_nothing_more(config: NormaliseConfig, text: str) -> None:
     once = normalise(text, config)
     assert normalise(once, config) is once

@@ -118,6 +118,8 @@ def curate_pages(
 ) -> None:
     """Extract, normalise, filter and deduplicate the pages into corpus.documents; or train a model for its rules."""
     if context.invoked_subcommand is not None:
+        if lake or config or set or format is not output.Format.TEXT:
+            raise typer.BadParameter(f"options of `{context.invoked_subcommand}` stand behind it")
         return
     need("curate")
     from millpond.curate.config import CurateConfig
@@ -160,7 +162,9 @@ def train_perplexity(
     text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
     language: options.Language = None,
     order: Annotated[int, typer.Option(min=2, max=6, help="Words of the longest n-grams.")] = 3,
-    most_words: Annotated[int, typer.Option(min=1, help="Words read; some 100 bytes of memory each.")] = 10_000_000,
+    most_words: Annotated[
+        int, typer.Option(min=1, help="Words after which reading stops; 100 bytes each.")
+    ] = 10_000_000,
     lake: options.Lake = None,
     format: options.Output = output.Format.TEXT,
 ) -> None:

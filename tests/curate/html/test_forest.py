@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from selectolax.lexbor import LexborHTMLParser
 
+from millpond.curate.html.blocks import read_blocks
+from millpond.curate.html.container_names import Names
+from millpond.curate.html.features import features
 from millpond.curate.html.forest import Forest
 from millpond.curate.html.main_text import MODEL, Model, best_choice
+from millpond.curate.html.metadata import read_metadata
 
 
 def random_arrays(seed: int, trees: int = 7, depth: int = 3, outputs: int = 2) -> dict[str, np.ndarray]:
@@ -35,6 +40,13 @@ def test_judgement_is_the_sum_of_leaves() -> None:
 
 def test_no_rows() -> None:
     assert Forest.from_arrays(random_arrays(1), "").judge(np.zeros((5, 0), dtype=np.float32)).shape == (0, 2)
+
+
+def test_the_model_was_trained_on_these_features() -> None:
+    tree = LexborHTMLParser("<p>text</p>")
+    found = features(read_blocks(tree), read_metadata(tree, None), None, Names({}))
+    with np.load(MODEL, allow_pickle=False) as arrays:
+        assert arrays["feature_names"].tolist() == found.names
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:

@@ -37,6 +37,23 @@ def test_markdown() -> None:
     ]
 
 
+def test_what_would_break_markdown() -> None:
+    page = (
+        "<h1>A<br>B</h1><table><tr><td>a | b</td><td>c</td></tr><tr><td>d</td></tr></table>"
+        "<pre>```</pre><ul><li>- dash<ul><li>in</li></ul>out</li></ul>"
+    )
+    blocks = read_blocks(LexborHTMLParser(page))
+    text = render(blocks, range(len(blocks)), ExtractConfig.from_mapping({"markup": "markdown"}, "test"))
+    assert text.split("\n\n") == [
+        *("# A B", "| a \\| b | c |\n| --- | --- |\n| d |  |", "````\n```\n````", "- - dash", "- in", "  out"),
+    ]
+
+
+def test_an_item_begins_once() -> None:
+    blocks = read_blocks(LexborHTMLParser("<ul><li>a<ul><li>b</li></ul>c</li></ul>"))
+    assert render(blocks, range(3), ExtractConfig()) == "- a\n- b\nc"
+
+
 @pytest.mark.parametrize("markup", ["text", "markdown"])
 def test_a_table_for_layout_is_no_table(markup: str) -> None:
     page = "<table><tr><td>Ada</td><td>First line.<br>Second line.</td></tr></table>"

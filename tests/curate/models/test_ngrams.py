@@ -218,3 +218,9 @@ def test_files_that_do_not_fit_together_are_refused(
     with pytest.raises(InputError) as refused:
         NGramModel(path)
     assert message in str(refused.value)
+
+
+def test_an_order_that_no_text_has_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run of 5 words is there twice"):
+        kneser_ney.train(["a b c x a b c y", "a b c z"], tmp_path / "model.npz", order=5)
+    assert not (tmp_path / "model.npz").exists()

@@ -106,3 +106,20 @@ def test_other_files_are_refused(tmp_path: Path, name: str, data: str, message: 
     with pytest.raises(InputError) as refused:
         Unigrams(path)
     assert message in str(refused.value)
+
+
+def test_counts_beyond_64_bits_add_up(tmp_path: Path) -> None:
+    known = Unigrams(write(tmp_path / "words.tsv", {"a": 2**63 - 1, "b": 2**63 - 1}))
+    assert known.log_probabilities(Scan(["a b"])) == pytest.approx([math.log(0.5)])
+
+
+def test_lone_surrogates_are_one_sign(tmp_path: Path) -> None:
+    unigrams.count(["\ud800 \ud801 ?"], tmp_path / "words.tsv")
+    assert (tmp_path / "words.tsv").read_text().splitlines() == ["word\tcount", "?\t3"]
+
+
+def test_parquet_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+    pq.write_table(pa.table({"word": broken, "count": pa.array([1], pa.int64())}), tmp_path / "words.parquet")
+    with pytest.raises(InputError, match="no table of word and count"):
+        Unigrams(tmp_path / "words.parquet")

@@ -312,3 +312,7 @@ def test_every_rule_of_theirs_is_one_of_ours() -> None:
     more = {"min_c4_long_line_count", "max_c4_bad_word_count"}
     assert set(NAMES.values()) == mine - {"min_language_score", HAS_TEXT.name} | more
     assert all(re.fullmatch(r"(min|max)_\w+", name) for name in mine)
+
+
+def test_bad_words_are_found_in_any_case() -> None:
+    assert c4.BadWords(["Damn"], "en").count("damn DAMN") == 1
