@@ -31,7 +31,7 @@ _STRAY_JOINER = re.compile(
     "(?<![\u0590-\u1fff\u2190-\u2bff\ufb1d-\ufdff\ufe0f\ufe70-\ufefc\U0001f000-\U0001faff])[\u200c\u200d]"
 )
 _LINE_BREAK = re.compile("\r\n?|[\u2028\u2029]")
-_WIDE_GAP = re.compile(r"\n{4,}")
+WIDE_GAP = re.compile(r"\n{4,}")
 _TERMINAL_ESCAPE = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
 
 #: What a text is normalised by unless told.
@@ -77,7 +77,7 @@ def _plain(text: str, config: NormaliseConfig) -> str:
             lines[place] = line
     lines = [(line if line.isprintable() else _CONTROL.sub("", line)).rstrip() for line in lines]
     text = "\n".join(lines)
-    text = _WIDE_GAP.sub("\n\n", text) if "\n\n\n\n" in text else text
+    text = WIDE_GAP.sub("\n\n", text) if "\n\n\n\n" in text else text
     return text.lower() if config.lower_case else text
 
 

@@ -2,7 +2,7 @@
 
 One wrong threshold, or shingles too short for a script, makes neighbours of everything; what is left looks like a
 sound corpus, only small. So the share of one document and its copies, and the share that each source lost, have
-limits, and the audit says which source went over.
+limits, and the audit says which source went over. Documents that repeated lines left nothing of count as gone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from millpond.publish import Batch
-from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES
+from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, REJECTS
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,29 @@ class RemovalCaps:
 
     def __call__(self, batch: Batch) -> list[dict[str, Any]]:
         """Audit rows of a curation run's batch: one for the largest cluster, one for each kind of source."""
-        kept, gone, candidates = (batch.new.get(spec.name, []) for spec in (DOCUMENTS, DUPLICATES, CANDIDATES))
-        if not gone:
+        parts = [
+            f"{selected} from read_parquet({_listed(files)}) {condition}"
+            for selected, spec, condition in (
+                ("select doc_id, cluster_id, 0 as gone", DOCUMENTS, ""),
+                ("select doc_id, cluster_id, 1 as gone", DUPLICATES, ""),
+                # What repeated lines left nothing of.
+                ("select doc_id, doc_id as cluster_id, 1 as gone", REJECTS, "where stage = 'dedup'"),
+            )
+            if (files := batch.new.get(spec.name))
+        ]
+        candidates = batch.new.get(CANDIDATES.name)
+        if not parts or not candidates:
             return []
         with duckdb.connect() as connection:
             connection.execute(
                 f"""
                 create view judged as
-                select c.registered_domain, c.crawl, d.cluster_id, d.gone from (
-                    select doc_id, cluster_id, 0 as gone from read_parquet({_listed(kept)})
-                    union all select doc_id, cluster_id, 1 from read_parquet({_listed(gone)})
-                ) d join read_parquet({_listed(candidates)}) c using (doc_id)
+                select c.registered_domain, c.crawl, d.cluster_id, d.gone from ({" union all ".join(parts)}) d
+                join read_parquet({_listed(candidates)}) c using (doc_id)
                 """
             )
-            return list(self._rows(connection))
+            lost = connection.execute("select sum(gone) from judged").fetchone()
+            return list(self._rows(connection)) if lost and lost[0] else []
 
     def _rows(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
         cluster = connection.execute(

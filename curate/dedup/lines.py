@@ -19,6 +19,7 @@ import xxhash
 
 from millpond.curate.config import LinesConfig
 from millpond.curate.dedup.scratch import Scratch
+from millpond.curate.normalise import WIDE_GAP
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -38,7 +39,7 @@ def without_units(text: str, unit: Unit, gone: Collection[bytes]) -> str:
     between = _BREAKS[unit]
     parts = zip(text.split(between), unit_digests(text, unit), strict=True)
     left = between.join(part for part, digest in parts if digest not in gone)
-    return left.strip("\n") if left.strip() else ""
+    return WIDE_GAP.sub("\n\n", left).strip("\n") if left.strip() else ""
 
 
 def shortened(documents: DataFrame, config: LinesConfig, scratch: Scratch) -> DataFrame:

@@ -61,3 +61,9 @@ def test_all_but_the_first_lose_what_too_many_hold(spark: SparkSession, tmp_path
         random.Random(partitions).shuffle(rows)
         assert cut(spark, tmp_path, rows, partitions, LinesConfig(unit="lines", max_documents=3)) == expected
     assert cut(spark, tmp_path, rows, 2, LinesConfig(unit="lines", max_documents=4)) == {}
+
+
+def test_what_is_left_has_no_wide_gap() -> None:
+    [_, gone, *_] = unit_digests("x a\nmenu\ny b", "lines")
+    assert gone is not None
+    assert without_units("x a\n\nmenu\n\nmenu\n\ny b", "lines", [gone]) == "x a\n\ny b"
