@@ -120,9 +120,7 @@ def theirs(sets: dict[str, dict[str, Rows]], pages: Sequence[str]) -> dict[str, 
     interpreter = peer.ensure("classifier")
     given, report = WORK / "sets.json", WORK / "report.json"
     rows = {
-        name: {
-            part: [(t, label, " ".join(split_words(t.lower()))) for t, label in found] for part, found in one.items()
-        }
+        name: {part: [(t, label, _words(t)) for t, label in found] for part, found in one.items()}
         for name, one in sets.items()
     }
     given.write_text(json.dumps({"sets": rows, "pages": list(pages)}))

@@ -59,7 +59,6 @@ SIDES: dict[str, tuple[Callable[[Sequence[str], Sequence[str]], Predict], int]] 
     "fastText": (by_fasttext, 0),
     "fastText, Millpond's words": (by_fasttext, 2),
     "scikit-learn": (by_regression, 0),
-    "scikit-learn, Millpond's words": (by_regression, 2),
 }
 
 

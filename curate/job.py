@@ -5,7 +5,7 @@
 
 One pass over each page computes its text, every signal and its MinHash signature, and writes the candidate in the
 same task. Decisions are column expressions over the candidates: the first rule that fails rejects a page, then
-exact and near duplicates go. A run replaces what earlier runs produced; its result depends on the pages and the
+copies go: of an address, of a text, near ones, and lines that many documents repeat. A run replaces what earlier runs produced; its result depends on the pages and the
 configuration alone, not on partitions or order. Machine speed matters in one case, a fault of the machine: a page
 that runs into the wall clock twice is recorded as `extract_timeout`.
 """
