@@ -4,10 +4,11 @@
     spark-submit curate/job.py --config run.toml --lake lake
 
 One pass over each page computes its text, every signal and its MinHash signature, and writes the candidate in the
-same task. Decisions are column expressions over the candidates: the first rule that fails rejects a page, then
-copies go: of an address, of a text, near ones, and lines that many documents repeat. A run replaces what earlier runs produced; its result depends on the pages and the
-configuration alone, not on partitions or order. Machine speed matters in one case, a fault of the machine: a page
-that runs into the wall clock twice is recorded as `extract_timeout`.
+same task. Decisions are column expressions over the candidates: the first rule that fails rejects a page, then copies
+go: of an address, of a text, near ones, and lines that many documents repeat. A run replaces what earlier runs
+produced; its result depends on the pages and the configuration alone, not on partitions or order. Machine speed
+matters in one case, a fault of the machine: a page that runs into the wall clock twice is recorded as
+`extract_timeout`.
 """
 
 from __future__ import annotations
