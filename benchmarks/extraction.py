@@ -34,8 +34,7 @@ from millpond.curate.html.main_text import MODEL
 from millpond.curate.signals.language import identify
 from millpond.errors import MillpondError
 
-WORK = ROOT / ".bench" / "extraction"
-_SCORES = WORK / "scores.json"
+_SCORES = ROOT / ".bench" / "extraction.json"
 _SAMPLES = 2000
 #: Pages of WCXB over which time is taken: every so many.
 _TIMED = 3
@@ -50,8 +49,8 @@ Machine: {processor}, {system}, Python {python}, selectolax {selectolax}, trafil
 
 Scores are F1 of words, whatever their order (a character of a script without spaces counts as one), averaged over
 pages. Millpond's are cross-validated: each page is judged by a model that has seen no page of its domain. "Ceiling"
-is what the best choice of Millpond's blocks would reach, "whole page" what keeping all of them does. trafilatura
-runs as it comes, and tuned to precision without comments; resiliparse with main content. In brackets:
+is what a choice of Millpond's blocks by the gold text itself reaches, "whole page" what keeping all of them does.
+trafilatura runs as it comes, and tuned to precision without comments; resiliparse with main content. In brackets:
 95 % intervals over pages (bootstrap).
 
 ## By set
@@ -103,7 +102,7 @@ def train(folder: str) -> None:
     Raises:
         BenchmarkError: it failed.
     """
-    WORK.mkdir(parents=True, exist_ok=True)
+    _SCORES.parent.mkdir(exist_ok=True)
     command = [str(peer.ensure("extraction")), "-m", "benchmarks.extraction_fit", folder, str(_SCORES), str(MODEL)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
     if subprocess.run(command, cwd=ROOT, env=environment).returncode:

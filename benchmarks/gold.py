@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from publicsuffixlist import PublicSuffixList
+
 _WORD = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
     "|[^\\W\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
 )
 
+_SUFFIXES = PublicSuffixList()
 #: The sets with full texts: folder → its gold file and the texts' key (WCXB has a file a page instead).
 _TEXTS = {
     "scrapinghub_aeb": ("ground-truth.json", "articleBody"),
@@ -52,12 +55,18 @@ def gold_pages(folder: Path) -> Iterator[GoldPage]:
         kind: dict[str, Any] = kinds[path.stem]
         if text := page["ground_truth"].get("main_content"):
             html = _html(folder / WCXB, path.stem)
-            yield GoldPage(WCXB, path.stem, page.get("url") or "", kind["domain"], kind["page_type"], html, text)
+            domain = registered_domain(kind["domain"])
+            yield GoldPage(WCXB, path.stem, page.get("url") or "", domain, kind["page_type"], html, text)
     for name, (file, key) in _TEXTS.items():
         kind_of_set = "forum" if "forum" in name else "article"
         for identity, page in sorted(json.loads((folder / name / file).read_bytes()).items()):
-            domain = (urlsplit(page["url"]).hostname or "").removeprefix("www.")
+            domain = registered_domain(urlsplit(page["url"]).hostname or "")
             yield GoldPage(name, identity, page["url"], domain, kind_of_set, _html(folder / name, identity), page[key])
+
+
+def registered_domain(host: str) -> str:
+    """What a host's owner registered: pages of one owner look alike, whatever the host."""
+    return _SUFFIXES.privatesuffix(host.lower()) or host
 
 
 def _html(folder: Path, name: str) -> bytes:

@@ -95,11 +95,12 @@ def read_blocks(tree: LexborHTMLParser) -> Blocks:
 
     def flush() -> None:
         nonlocal link_chars, inline
-        text = "".join(pieces)
-        pieces.clear()
-        text = text.strip("\r\n") if flags & _PRE else " ".join(text.split())
-        if text and not text.isspace():
-            found.append((text, current, link_chars, flags | inline))
+        if pieces:
+            text = "".join(pieces)
+            pieces.clear()
+            text = text.strip("\r\n") if flags & _PRE else " ".join(text.split())
+            if text and not text.isspace():
+                found.append((text, current, link_chars, flags | inline | (FLAGS["a"] if link_chars else 0)))
         link_chars = inline = 0
 
     node: LexborNode | None = tree.body or tree.root
@@ -116,13 +117,14 @@ def read_blocks(tree: LexborHTMLParser) -> Blocks:
             if child is not None:
                 is_link = tag == "a"
                 links += is_link
-                inline |= FLAGS.get(tag, 0)
+                if tag == "button":
+                    inline |= FLAGS["button"]
                 stack.append((node, -1, 0, 0, is_link))
         elif tag in _NO_TEXT:
             if tag == "br":
                 if flags & _PRE:
                     pieces.append("\n")
-                elif pieces:
+                else:
                     flush()
             elif tag == "script" and "math/tex" in ((node.attributes or {}).get("type") or ""):
                 pieces.append(f"${(node.text(deep=True) or '').strip()}$")
@@ -131,8 +133,7 @@ def read_blocks(tree: LexborHTMLParser) -> Blocks:
             pieces.append(_math(node))
             inline |= FLAGS["math"]
         else:
-            if pieces:
-                flush()
+            flush()
             child = node.child
             if child is not None and depth == _DEEPEST:
                 stack.append((node, -1, 0, 0, False))
@@ -152,13 +153,11 @@ def read_blocks(tree: LexborHTMLParser) -> Blocks:
             if container < 0:
                 links -= is_link
             else:
-                if pieces:
-                    flush()
+                flush()
                 ends[current] = len(found)
                 current, depth, flags = container, above, before
         node = following
-    if pieces:
-        flush()
+    flush()
     ends[0] = len(found)
     parents, tags, keys, firsts, depths = map(list, zip(*containers, strict=True))
     texts, places, linked, bits = map(list, zip(*found, strict=True)) if found else ([], [], [], [])
