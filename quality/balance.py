@@ -55,7 +55,7 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
             "union all select 'normalise', sum(extracted_bytes - normalised_bytes) from new_corpus_candidates "
             "union all select 'line_rules', sum(normalised_bytes - cleaned_bytes) from new_corpus_candidates "
             "union all select 'mask', sum(cleaned_bytes - text_bytes) from new_corpus_candidates "
-            "union all select 'repeated_lines', sum(c.text_bytes - strlen(d.text)) "
+            "union all select 'repeated_text', sum(c.text_bytes - strlen(d.text)) "
             "from new_corpus_documents d join new_corpus_candidates c using (doc_id)",
         ),
     ),

@@ -1,0 +1,192 @@
+"""Decide: what becomes of each candidate → `corpus.documents`, `corpus.rejects`, `corpus.duplicates`, the ledger.
+
+Candidates are read, never changed. In this order: the first rule that fails rejects a candidate; of the others copies
+go (of an address, of a text, near ones); what is kept then loses the text that other documents hold too, and a
+document that loses all of it is rejected. Neither rules nor copies are judged again after that, so a shortened text
+may be under a rule's bound, or equal to another. The result depends on the candidates and the configuration
+alone, not on partitions or order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from millpond.curate.config import CurateConfig, DedupConfig
+from millpond.curate.dedup.find import COLUMNS, find_duplicates
+from millpond.curate.dedup.lines import shortened
+from millpond.curate.dedup.rank import ranked
+from millpond.curate.dedup.scratch import Scratch
+from millpond.curate.presets import rules_for
+from millpond.curate.rules import Rule, rules_digest, sql_case
+from millpond.ledger import Entry, Ledger
+from millpond.publish import Mode, Run
+from millpond.reasons import Reason
+from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, REJECTS, TableSpec
+from millpond.spark import read_files, write_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+#: Steps between the byte counts of a candidate, in order.
+STEPS = ("decode", "extract", "normalise", "line_rules", "mask")
+#: The step in which kept documents lose what stands in other documents, too.
+REPEATED = "repeated_text"
+#: What is said of a reject.
+_VERDICT = ("stage", "rule", "reason", "value", "threshold")
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What a step took out of kept documents, and why a document goes of which it left nothing."""
+
+    changed: DataFrame
+    """rank, text and text_digest of the documents that lose something."""
+    rule: str
+    reason: Reason
+    threshold: float
+
+
+def decide(run: Run, spark: SparkSession, files: Sequence[str], config: CurateConfig) -> None:
+    """Write and stage documents, rejects and duplicates of the candidates in `files`, and the ledger over them."""
+    rules = rules_for(config)
+    candidates = read_files(spark, CANDIDATES.name, files)
+    with Scratch(run.lake.run_folder(run.run_id) / "scratch") as scratch:
+        verdict = ranked(_judged(candidates, rules), config.dedup)
+        # Decided once, without the texts; what is kept reads its text again, where it lies.
+        decided = scratch.keep(verdict.select(*COLUMNS, "text_bytes", *_VERDICT, "rank", "scope"))
+        survivors = decided.where("rule is null")
+        texts = ranked(candidates, config.dedup).select("rank", "text")
+        duplicates = scratch.keep(find_duplicates(survivors, texts, config.dedup, scratch))
+        kept = verdict.where("rule is null").join(duplicates.select("doc_id"), "doc_id", "left_anti")
+        rejects = decided.where("rule is not null")
+        for step in _cuts(config.dedup):
+            cut = step(kept, scratch)
+            kept = _cut(kept, cut)
+            gone = scratch.keep(_emptied(cut, survivors, duplicates))
+            kept, duplicates = (rows.join(gone, "doc_id", "left_anti") for rows in (kept, duplicates))
+            rejects = rejects.unionByName(_rejected(survivors.join(gone, "doc_id"), cut))
+        written = {}
+        for spec, rows in (
+            (DOCUMENTS, _documents(kept, duplicates, rules)),
+            (REJECTS, rejects),
+            (DUPLICATES, _removed(duplicates, survivors)),
+        ):
+            written[spec.name] = _write(run, spark, spec, rows)
+        _account(run.ledger, candidates, written)
+
+
+def _judged(candidates: DataFrame, rules: Sequence[Rule]) -> DataFrame:
+    """Candidates with the columns of `_VERDICT`, null but for the stage where no rule fails."""
+    from pyspark.sql import functions as f
+
+    extracted = f.col("outcome") == "ok"
+    return candidates.withColumns(
+        {
+            "stage": f.when(extracted, f.lit("filter")).otherwise(f.lit("extract")),
+            "rule": f.when(extracted, f.expr(sql_case(rules, "rule"))).otherwise(f.col("outcome")),
+            "reason": f.when(extracted, f.expr(sql_case(rules, "reason"))).otherwise(f.col("outcome")),
+            "value": f.when(extracted, f.expr(sql_case(rules, "value"))),
+            "threshold": f.when(extracted, f.expr(sql_case(rules, "threshold"))),
+        }
+    )
+
+
+def _cuts(config: DedupConfig) -> Iterator[Callable[[DataFrame, Scratch], _Cut]]:
+    """The steps that the configuration asks for; each sees what those before it left."""
+    lines = config.lines
+    if lines.unit != "off":
+        rule, threshold = f"{lines.unit}.max_documents", float(lines.max_documents)
+        yield lambda kept, scratch: _Cut(shortened(kept, lines, scratch), rule, Reason.LINE, threshold)
+
+
+def _cut(kept: DataFrame, cut: _Cut) -> DataFrame:
+    """Documents with what a step left of them."""
+    from pyspark.sql import functions as f
+
+    changed = cut.changed.withColumnsRenamed({"text": "left", "text_digest": "left_digest"})
+    return (
+        kept.join(changed, "rank", "left")
+        .withColumns(
+            {
+                "text": f.coalesce("left", "text"),
+                "text_digest": f.coalesce("left_digest", "text_digest"),
+                "text_bytes": f.octet_length(f.coalesce("left", "text")).cast("long"),
+            }
+        )
+        .drop("left", "left_digest")
+    )
+
+
+def _emptied(cut: _Cut, survivors: DataFrame, duplicates: DataFrame) -> DataFrame:
+    """`doc_id` of the documents that a step left nothing of, and of their copies, which go with them."""
+    emptied = cut.changed.where("text = ''").join(survivors, "rank").select("doc_id")
+    keepers = emptied.withColumnRenamed("doc_id", "keeper_id")
+    return emptied.unionByName(duplicates.join(keepers, "keeper_id").select("doc_id"))
+
+
+def _rejected(gone: DataFrame, cut: _Cut) -> DataFrame:
+    from pyspark.sql import functions as f
+
+    said = {"stage": "dedup", "rule": cut.rule, "reason": cut.reason, "threshold": cut.threshold}
+    return gone.withColumns({name: f.lit(value) for name, value in said.items()})
+
+
+def _documents(kept: DataFrame, duplicates: DataFrame, rules: Iterable[Rule]) -> DataFrame:
+    from pyspark.sql import functions as f
+
+    clusters = duplicates.groupBy(f.col("keeper_id").alias("doc_id")).agg(f.count("*").alias("copies"))
+    return (
+        kept.join(clusters, "doc_id", "left")
+        .withColumn("cluster_id", f.col("doc_id"))
+        .withColumn("cluster_size", f.coalesce("copies", f.lit(0)) + 1)
+        .withColumn("rules", f.lit(rules_digest(rules)))
+    )
+
+
+def _removed(duplicates: DataFrame, survivors: DataFrame) -> DataFrame:
+    from pyspark.sql import functions as f
+
+    return duplicates.join(survivors.select("doc_id", "url", "text_bytes"), "doc_id").withColumn(
+        "cluster_id", f.col("keeper_id")
+    )
+
+
+def _write(run: Run, spark: SparkSession, spec: TableSpec, rows: DataFrame) -> DataFrame:
+    """Write and stage rows of a table; what is read of the result comes from its files."""
+    ordered = (
+        rows.select(*spec.schema.names)
+        .repartition(spark.sparkContext.defaultParallelism, "doc_id")
+        .sortWithinPartitions(*spec.sort_by)
+    )
+    entries = write_table(ordered, spec.name, run.lake.data_folder(spec.name))
+    run.stage_files(spec.name, entries, Mode.REPLACE)
+    return read_files(spark, spec.name, [entry.path for entry in entries])
+
+
+def _account(ledger: Ledger, candidates: DataFrame, written: Mapping[str, DataFrame]) -> None:
+    """The ledger of a run, summed over the rows it wrote."""
+    from pyspark.sql import functions as f
+
+    steps = ("body_bytes", "decoded_bytes", "extracted_bytes", "normalised_bytes", "cleaned_bytes", "text_bytes")
+    sums = (f.coalesce(f.sum(name), f.lit(0)).alias(name) for name in steps)
+    [total] = candidates.agg(f.count("*").alias("rows"), *sums).collect()
+    ledger.add("documents", "in", total["rows"])
+    ledger.add("bytes", "in", total["body_bytes"])
+    for step, before, after in zip(STEPS, steps, steps[1:], strict=False):
+        ledger.add("bytes", "transformed", total[before] - total[after], step)
+    whole = candidates.select("doc_id", f.col("text_bytes").alias("before"))
+    [lost] = written[DOCUMENTS.name].join(whole, "doc_id").agg(f.sum(f.col("before") - f.col("text_bytes"))).collect()
+    ledger.add("bytes", "transformed", lost[0] or 0, REPEATED)
+    lines: tuple[tuple[TableSpec, Entry, Entry, Column], ...] = (
+        (DOCUMENTS, "out", "out", f.lit("")),
+        (REJECTS, "rejected", "removed", f.col("reason")),
+        (DUPLICATES, "duplicate", "removed", f.col("kind")),
+    )
+    for spec, counted, weighed, reason in lines:
+        grouped = written[spec.name].groupBy(reason.alias("why"))
+        for row in grouped.agg(f.count("*").alias("n"), f.sum("text_bytes").alias("size")).collect():
+            ledger.add("documents", counted, row["n"], row["why"])
+            if row["size"]:
+                ledger.add("bytes", weighed, row["size"], row["why"])
