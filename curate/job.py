@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from millpond import faults
 from millpond.config import load
+from millpond.curate.audit import CorpusAudit
 from millpond.curate.candidates import PAGE_COLUMNS, Candidates
 from millpond.curate.config import CurateConfig
 from millpond.curate.decide import decide
@@ -67,7 +68,7 @@ def curate(lake: Lake, config: CurateConfig) -> Outcome:
     with spark_bar("audit", spark):
         dedup = config.dedup
         caps = RemovalCaps(dedup.max_cluster_share, dedup.max_removed_share, dedup.judged_from)
-        release = run.publish(gate(lake, caps))
+        release = run.publish(gate(lake, caps, CorpusAudit.against_released(lake, config)))
     return run.done(release, "documents")
 
 

@@ -1,9 +1,10 @@
 """The write-audit-publish gate: everything that must hold before a batch may be seen.
 
-For each table of the batch that has a suite, Great Expectations judges the new files; then the gate checks what
-Great Expectations does not: that every expectation really ran and on as many rows as were written, that a table's
-key is unique over all a reader would see, and that the ledger, counted again, balances. The results become rows
-of `ops.audits`; Data Docs stay in the run's folder, also (and above all) when the batch is refused.
+Every new file must have its table's columns. For each table of the batch that has a suite, Great Expectations judges
+the new files; then the gate checks what Great Expectations does not: that every expectation really ran and on as many
+rows as were written, that a table's key is unique over all a reader would see, what the stage itself checks, and that
+the ledger, counted again, balances. The results become rows of `ops.audits`; Data Docs stay in the run's folder, also
+(and above all) when the batch is refused.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from millpond.errors import AuditError, LedgerError, require
 from millpond.lake import Lake
 from millpond.publish import Audit, Batch
 from millpond.quality import balance
+from millpond.quality.files import misfits
 from millpond.quality.suites import SUITES, Suite, columns, expectations
 from millpond.schemas import TABLES
 
@@ -53,7 +55,8 @@ class Gate:
             AuditError: an expectation failed or did not run; names table, expectation and what was seen.
             LedgerError: the counts do not add up.
         """
-        rows: list[dict[str, Any]] = []
+        rows = [_columns_match(table, files) for table, files in sorted(batch.new.items())]
+        self._refuse(rows)  # what follows reads these files
         suites = [SUITES[table] for table in sorted(batch.new) if table in SUITES]
         if suites:
             rows += self._expectations(batch, suites)
@@ -61,10 +64,7 @@ class Gate:
             _unique_key(table, files) for table, files in sorted(batch.whole.items()) if files and TABLES[table].key
         ]
         rows += [row for check in self.checks for row in check(batch)]
-        self._write(rows)
-        failed = [row for row in rows if not row["success"]]
-        if failed:
-            raise AuditError(_sentence(failed, self.folder))
+        self._refuse(rows)
         try:
             lines = balance.check(batch)
         except LedgerError as error:
@@ -73,6 +73,12 @@ class Gate:
         rows.append(_row("ops.ledger", "ledger_balances", "", True, f"{lines} lines", ""))
         self._write(rows)
         return rows
+
+    def _refuse(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Keep the rows, and raise if one has failed."""
+        self._write(rows)
+        if failed := [row for row in rows if not row["success"]]:
+            raise AuditError(_sentence(failed, self.folder))
 
     def _write(self, rows: Sequence[dict[str, Any]]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -184,6 +190,11 @@ def _exception(info: Mapping[str, Any]) -> str | None:
     if "raised_exception" in info:
         return str(info.get("exception_message")) if info["raised_exception"] else None
     return next((found for part in info.values() if (found := _exception(part)) is not None), None)
+
+
+def _columns_match(table: str, files: Sequence[str]) -> dict[str, Any]:
+    wrong = misfits(table, files)
+    return _row(table, "columns_match_the_table", "", not wrong, wrong[0] if wrong else f"{len(files)} files", "")
 
 
 def _unique_key(table: str, files: Sequence[str]) -> dict[str, Any]:

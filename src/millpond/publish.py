@@ -31,7 +31,7 @@ from pyiceberg.table.update.snapshot import ManageSnapshots
 from millpond import __version__, faults
 from millpond.config import StageConfig, digest_of
 from millpond.datafile import DataFileEntry, write_rows
-from millpond.errors import ConflictError
+from millpond.errors import AuditError, ConflictError
 from millpond.lake import ATTEMPTS, LOST_RACE, Lake, Release, lost_race
 from millpond.ledger import Ledger, Unit
 from millpond.schemas import OPS_AUDITS, OPS_LEDGER, OPS_RELEASES, OPS_RUNS
@@ -156,7 +156,8 @@ class Run:
         That is another run's release where one with the same digest came first.
 
         Raises:
-            AuditError: the audit or the ledger refused; `main` and the releases are as they were.
+            AuditError: the audit or the ledger refused, or what the run would replace was made of newer inputs than
+                its own; `main` and the releases are as they were.
             ConflictError: other publishers won every race.
         """
         faults.point("after-data")
@@ -165,6 +166,7 @@ class Run:
             base = self.lake.release()
             if same := self._released_meanwhile():
                 return same
+            self._refuse_if_stale()
             if rebase is not None:
                 rebase(self, base)
             self.ledger.check()
@@ -194,6 +196,22 @@ class Run:
         """A release with this run's digest that was made since this run began."""
         newer = (release for release in self.lake.releases() if release.number > self._began_at)
         return next((release for release in newer if release.digest == self.digest), None)
+
+    def _refuse_if_stale(self) -> None:
+        """A run that replaces tables must not undo what its stage made of newer inputs since this run began."""
+        if all(item.mode is Mode.APPEND for item in self._staged.values()):
+            return
+        newer = [run for run in self.lake.releases() if run.number > self._began_at and run.stage == self.stage]
+        rows = self.lake.read(OPS_RUNS.name, ["run_id", "inputs"]).to_pylist() if newer else []
+        inputs = {row["run_id"]: json.loads(row["inputs"]) for row in rows}
+        for release in newer:
+            for table, seen in inputs[release.run_id].items():
+                mine = self.inputs.get(table)
+                if isinstance(mine, int) and mine != seen and mine in _ancestors(self.lake.table(table), seen):
+                    raise AuditError(
+                        f"{self.run_id} is stale: it read snapshot {mine} of {table}, and release {release.number} "
+                        f"was made of the newer {seen} since; nothing was published; run it again"
+                    )
 
     @property
     def _branch_name(self) -> str:

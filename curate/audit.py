@@ -1,0 +1,173 @@
+"""Audits of a corpus by what its run was told: texts whole and as curation left them, and nobody floods it.
+
+`CorpusAudit` is a check for the gate, beside the suites of `quality`. Over all rows: a text has its digest and its
+bytes, and is its candidate's unless a step takes out repeated text; a language is one that is kept; no text stands
+there more often than deduplication allows, and no document is most of the corpus; a corpus has not lost half of what
+the last one of the same settings had. Over a sample, the first documents by `doc_id`, which is a digest: the language
+is what the text says, nothing that is masked is left, and few texts are mojibake.
+
+Shares are judged from `dedup.judged_from` documents on, those of a sample from `_LEAST` on: of fewer, one is a share.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import duckdb
+from ftfy.badness import badness
+
+from millpond.curate.config import CurateConfig
+from millpond.curate.privacy.pii import find
+from millpond.curate.signals.language import identify
+from millpond.lake import Lake
+from millpond.publish import Batch
+from millpond.schemas import CANDIDATES, DOCUMENTS, OPS_RUNS
+
+#: Documents that are looked at one by one, at most this much of each.
+_SAMPLE, _CHARS = 1000, 20_000
+_LEAST = 20
+#: Of a sample, at least so much is in the language it is said to be in. Line rules and masks change texts, and short
+#: ones are of several.
+_SAME_LANGUAGE = 0.9
+#: Of a sample, at most so much has personal data of a masked kind, and is mojibake.
+_UNMASKED, _MOJIBAKE = 0.005, 0.02
+#: ftfy's badness per character from which a text is mojibake; of 1,208 real pages after normalisation none has it.
+_BAD = 0.001
+#: With the same settings a corpus keeps at least so much of its documents, and of their mean length.
+_KEPT = 0.5
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Of a corpus."""
+
+    documents: int
+    mean_bytes: float
+
+
+@dataclass(frozen=True)
+class CorpusAudit:
+    """Judges the documents of a curation run's batch."""
+
+    config: CurateConfig
+    before: _Size | None
+    """The released corpus, where it has the same settings."""
+
+    @classmethod
+    def against_released(cls, lake: Lake, config: CurateConfig) -> Self:
+        """The audit of a run on this lake."""
+        own = [release for release in lake.releases() if release.stage == "curate"]
+        if not own or DOCUMENTS.name not in own[-1].tables:
+            return cls(config, None)
+        settings = {row["run_id"]: row["config"] for row in lake.read(OPS_RUNS.name, ["run_id", "config"]).to_pylist()}
+        same = json.loads(settings[own[-1].run_id]) == config.model_dump(mode="json")
+        files = lake.files(DOCUMENTS.name)
+        if not same or not files:
+            return cls(config, None)
+        with duckdb.connect() as connection:
+            row = connection.execute("select count(*), avg(text_bytes) from read_parquet(?)", [files]).fetchone()
+        return cls(config, _Size(*row) if row and row[0] else None)
+
+    def __call__(self, batch: Batch) -> list[dict[str, Any]]:
+        """Audit rows of a batch."""
+        documents = batch.new.get(DOCUMENTS.name)
+        candidates = batch.new.get(CANDIDATES.name) or batch.inputs.get(CANDIDATES.name)
+        if not documents or not candidates:
+            return []
+        with duckdb.connect() as connection:
+            for name, files in (("documents", documents), ("candidates", candidates)):
+                connection.read_parquet(files).create_view(name)
+            if not connection.execute("from documents limit 1").fetchone():
+                return []  # the suite has a floor
+            return [*self._texts(connection), *self._shares(connection), *self._sample(connection)]
+
+    @property
+    def _cuts(self) -> bool:
+        return self.config.dedup.lines.unit != "off"
+
+    def _texts(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+        wrong = "text_digest <> sha256(text) or text_bytes <> strlen(text)"
+        changed = "c.text_digest is distinct from d.text_digest"
+        if self._cuts:
+            changed = f"{changed} and c.text_bytes <= d.text_bytes"
+        for name, query, column in (
+            ("text_has_its_digest", f"select doc_id from documents where {wrong}", "text_digest"),
+            (
+                "text_is_the_candidates",
+                f"select doc_id from documents d left join candidates c using (doc_id) where {changed}",
+                "text",
+            ),
+        ):
+            [found] = connection.execute(f"select count(*), min(doc_id) from ({query})").fetchall()
+            yield _row(name, column, found[0] == 0, _such_as(*found), "no document")
+        if allowed := self.config.language.allowed:
+            [found] = connection.execute(
+                "select count(*), min(doc_id) from documents where not list_contains(?, coalesce(language, ''))",
+                [list(allowed)],
+            ).fetchall()
+            yield _row("language_is_kept", "language", found[0] == 0, _such_as(*found), ", ".join(allowed))
+
+    def _shares(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+        dedup = self.config.dedup
+        [(count, total, largest)] = connection.execute(
+            "select count(*), sum(text_bytes), max(text_bytes) from documents"
+        ).fetchall()
+        [(digest, copies)] = connection.execute(
+            "select text_digest, count(*) from documents group by 1 order by 2 desc, 1 limit 1"
+        ).fetchall()
+        alone = dedup.exact and dedup.scope == "global" and not self._cuts
+        seen = f"{copies:,} of {count:,} documents have the text {digest}"
+        if alone:
+            yield _row("no_text_twice", "text_digest", copies == 1, seen, "1")
+        if count >= dedup.judged_from:
+            limit = dedup.max_cluster_share
+            said = f"at most {limit:.1%}"
+            if not alone:
+                yield _row("most_frequent_text_share", "text_digest", copies / count <= limit, seen, said)
+            seen = f"{largest:,} of {total:,} bytes are one document's"
+            yield _row("largest_document_share", "text_bytes", largest / total <= limit, seen, said)
+        if self.before is not None:
+            for column, value, past in (
+                ("doc_id", count, self.before.documents),
+                ("text_bytes", total / count, self.before.mean_bytes),
+            ):
+                seen = f"{value:,.0f} after {past:,.0f} with the same settings"
+                yield _row("corpus_has_not_shrunk", column, value >= _KEPT * past, seen, f"at least {_KEPT:.0%}")
+
+    def _sample(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+        rows = connection.execute(
+            f"select language, left(text, {_CHARS}) from documents order by doc_id limit {_SAMPLE}"
+        ).fetchall()
+        if len(rows) < _LEAST:
+            return
+        pii = self.config.pii
+        same = sum(identify(text)[0] == language for language, text in rows)
+        bare = sum(bool(find(text, pii.mask, public_ips_only=pii.public_ips_only)) for _, text in rows)
+        bad = sum(badness(text) > _BAD * len(text) for _, text in rows)
+        for name, column, value, limit, least in (
+            ("language_is_the_texts", "language", same, _SAME_LANGUAGE, True),
+            ("masked_data_is_gone", "text", bare, _UNMASKED, False),
+            ("text_is_no_mojibake", "text", bad, _MOJIBAKE, False),
+        ):
+            share = value / len(rows)
+            success = share >= limit if least else share <= limit
+            said = f"{'at least' if least else 'at most'} {limit:.1%}"
+            yield _row(name, column, success, f"{value:,} of {len(rows):,} documents", said)
+
+
+def _such_as(count: int, example: str | None) -> str:
+    return f"{count:,} documents, such as {example}" if count else "no document"
+
+
+def _row(expectation: str, column: str, success: bool, observed: str, threshold: str) -> dict[str, Any]:
+    return {
+        "table": DOCUMENTS.name,
+        "expectation": expectation,
+        "column": column,
+        "success": success,
+        "observed": observed,
+        "threshold": threshold,
+    }
