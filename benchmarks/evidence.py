@@ -13,13 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -30,15 +32,20 @@ from benchmarks.machine import describe
 from benchmarks.page import table
 from benchmarks.pages import gold_folder
 from benchmarks.scene import ARCHIVES, PAGES, ROOT, Ended, Scene, Stage
+from cluster import HOSTS, cluster
+from spark_events import SPECULATION, Attempt, event_settings, read_attempts
 
+from millpond.config import StageConfig
 from millpond.datafile import write_rows
 from millpond.errors import MillpondError
 from millpond.lake import Lake, files_digest
 from millpond.progress import console
+from millpond.publish import Mode, Run
+from millpond.schemas import PAGES as PAGES_TABLE
 
 PAGE = ROOT / "docs" / "evidence.md"
 PUBLISHER = ROOT / "tests" / "publisher.py"
-FAULTY_INGEST = ROOT / "tests" / "faulty_ingest.py"
+FAULTY = str(ROOT / "tests" / "faulty_job.py")
 PINS = ROOT / "benchmarks" / "peers" / "datatrove.txt"
 #: Stage → tables from whose staged files a row is deleted.
 DELETED = {
@@ -46,7 +53,8 @@ DELETED = {
     "curate": ("corpus.candidates", "corpus.documents", "corpus.rejects"),
     "tokenize": ("tokens.documents", "tokens.shards"),
 }
-PARTITIONS = (1, 2, 7)
+PARTITIONS = (1, 2, 7, 64)
+CORES = 8
 #: Stages whose every point is met by both kinds of kill; the others meet each point once, the kinds in turn.
 SPARK_STAGES = ("ingest", "curate", "tokenize")
 QUICK = (("after-data", GROUP), ("after-main", DRIVER), (IN_TASKS, DRIVER))
@@ -72,8 +80,15 @@ _SECTIONS = {
     "A row deleted between writing and audit": """\
 The stage is stopped once its files are staged, one row is taken out of one of them, and it goes on. The publish must
 be refused by the ledger, with no table and no release moved; running again must end as if undisturbed.""",
-    "Partitions": "The job under `spark-submit --master local[n]`, with n shuffle partitions and n or more tasks.",
-    "Tasks that die": "`spark-submit --master local[2,4]`; every first attempt is killed when its rows are done.",
+    "Partitions": """\
+The job under `spark-submit --master local[n]`, with so many shuffle partitions and tasks, if the files can be split
+that far; and over the same pages in other files and another order, where the tables of the corpus must be equal.""",
+    "Tasks that die": """\
+`spark-submit --master local[2,4]`; in every Spark stage that runs Python each first attempt is killed when its rows
+are done.""",
+    "Tasks that are overtaken": """\
+`spark-submit` to a cluster of two workers on two loopback addresses, with speculation; on one of them every task that
+runs Python hangs when its rows are done, until Spark kills it for a second attempt on the other.""",
     "Killed": """\
 A stage runs as `millpond STAGE`. Of two kills at a point, one takes the process group with SIGKILL and the other the
 driver alone, which leaves Spark's Java and Python processes, or the trainer, to end by themselves. The stage is run
@@ -158,32 +173,93 @@ def race(folder: Path, releases: int) -> Injection:
 
 def partitions(scene: Scene, stage: Stage, count: int) -> Injection:
     """Curate with so many partitions."""
-    shown = Injection("Partitions", f"{stage.name}, local[{count}]")
+    shown = Injection("Partitions", f"{stage.name}, {count} partitions")
     scene.before(stage)
     conf = {
         "spark.sql.files.minPartitionNum": str(count),
         "spark.sql.shuffle.partitions": str(count),
         "spark.sql.adaptive.enabled": "false",
     }
-    _succeed(shown, scene.submit(f"local[{count}]", ROOT / "curate" / "job.py", (), conf))
+    cores = min(count, CORES)
+    _succeed(shown, scene.submit(f"local[{cores}]", [str(ROOT / "curate" / "job.py")], (), conf))
     written = len(scene.lake().files("corpus.candidates"))
-    shown.fault += f", {written} task{'' if written == 1 else 's'} wrote candidates"
-    shown.fired = written == 1 if count == 1 else written >= count  # Spark packs whole files, and may need one more
+    shown.fault += f", local[{cores}], {written} task{'' if written == 1 else 's'} wrote candidates"
+    # Spark packs whole files, and a file is split no further than its row groups.
+    shown.fired = written == 1 if count == 1 else written >= min(count, ARCHIVES)
     shown.compare(scene, stage.name)
     return shown
 
 
-def dying_tasks(scene: Scene, stage: Stage) -> Injection:
-    """Ingest with tasks whose first attempt dies."""
-    shown = Injection("Tasks that die", f"{stage.name}, {ARCHIVES} tasks, each once")
+def shuffled(scene: Scene, stage: Stage, seed: int) -> Injection:
+    """Curate pages that lie in other files and another order."""
+    shown = Injection("Partitions", f"{stage.name}, pages shuffled (seed {seed})")
+    lake = scene.before(stage)
+    rows = lake.read(PAGES_TABLE.name).to_pylist()
+    before = [row["page_id"] for row in rows]
+    random.Random(seed).shuffle(rows)
+    entries = [
+        entry
+        for part in range(ARCHIVES)
+        for entry in write_rows(PAGES_TABLE.name, lake.data_folder(PAGES_TABLE.name), rows[part::ARCHIVES])
+    ]
+    run = Run(lake, "shuffle", StageConfig(), {"seed": seed})
+    run.stage_files(PAGES_TABLE.name, entries, Mode.REPLACE)
+    run.publish(lambda batch: [])
+    shown.fired = lake.read(PAGES_TABLE.name, ["page_id"])["page_id"].to_pylist() != before
+    _succeed(shown, scene.run(stage))
+    shown.compare(scene, stage.name, tables="corpus.")
+    return shown
+
+
+def dying_tasks(scene: Scene, stage: Stage, inputs: Sequence[str]) -> Injection:
+    """A stage whose tasks die in their first attempt, in every Spark stage that runs Python."""
+    shown = Injection("Tasks that die", stage.name)
     log = scene.folder / "fired"
     log.unlink(missing_ok=True)
     scene.before(stage)
     fault = {"MILLPOND_FAULT": "first-attempt:kill-self", "MILLPOND_FAULT_LOG": str(log)}
-    _succeed(shown, scene.submit("local[2,4]", FAULTY_INGEST, scene.second, {}, **fault))
-    shown.fired = log.exists() and log.read_text().split() == ["first-attempt"] * ARCHIVES
+    with _events(scene) as (conf, attempts):
+        _succeed(shown, scene.submit("local[2,4]", [FAULTY, stage.name], inputs, conf, **fault))
+        died = [attempt for attempt in attempts() if attempt.end == "ExceptionFailure"]
+    fired = len(log.read_text().split()) if log.exists() else 0
+    shown.fired = fired > 0 and fired == len(died)
+    shown.fault += f", {fired} tasks in {len({attempt.stage for attempt in died})} Spark stages, each once"
     shown.compare(scene, stage.name)
     return shown
+
+
+def overtaken_tasks(scene: Scene, stage: Stage, inputs: Sequence[str]) -> Injection:
+    """A stage on two workers, on one of which every task that runs Python hangs at its end."""
+    shown = Injection("Tasks that are overtaken", stage.name)
+    log = scene.folder / "fired"
+    log.unlink(missing_ok=True)
+    scene.before(stage)
+    hang = {
+        "MILLPOND_FAULT": "task:pause",
+        "MILLPOND_FAULT_LOG": str(log),
+        "MILLPOND_FAULT_GO": str(scene.folder / "never"),
+    }
+    with (
+        cluster(scene.folder / "cluster", {HOSTS[1]: hang}) as url,
+        _events(scene) as (conf, attempts),
+    ):
+        _succeed(shown, scene.submit(url, [FAULTY, stage.name], inputs, conf | SPECULATION))
+        ended = attempts()
+    copies = [attempt for attempt in ended if attempt.speculative and attempt.end == "Success"]
+    killed = {(attempt.stage, attempt.task) for attempt in ended if attempt.end == "TaskKilled"}
+    overtaken = [copy for copy in copies if copy.number > 0 and (copy.stage, copy.task) in killed]
+    shown.fired = log.exists() and len(overtaken) > 0
+    stages = len({copy.stage for copy in overtaken})
+    shown.fault += f", {len(overtaken)} second attempts in {stages} Spark stages were the ones that counted"
+    shown.compare(scene, stage.name)
+    return shown
+
+
+@contextmanager
+def _events(scene: Scene) -> Iterator[tuple[dict[str, str], Callable[[], list[Attempt]]]]:
+    """Settings that have a job write its event log, and what reads the attempts of its tasks from it."""
+    with tempfile.TemporaryDirectory(dir=scene.folder, prefix="events") as folder:
+        yield event_settings(Path(folder)), lambda: read_attempts(Path(folder))
 
 
 def _succeed(shown: Injection, ended: Ended) -> None:
@@ -202,7 +278,10 @@ def inject(folder: Path, data: Path, quick: bool) -> Iterator[Injection]:
             yield deleted_row(scene, stages[name], deleted)
     for count in PARTITIONS[1:] if quick else PARTITIONS:
         yield partitions(scene, stages["curate"], count)
-    yield dying_tasks(scene, stages["ingest"])
+    yield shuffled(scene, stages["curate"], 1)
+    for disturbed in (dying_tasks, overtaken_tasks):
+        yield disturbed(scene, stages["ingest"], scene.second)
+        yield disturbed(scene, stages["curate"], ())
     for name, stage in stages.items():
         if name in SPARK_STAGES:
             yield from kill_matrix(scene, stage, QUICK if quick else whole_plan())

@@ -55,11 +55,14 @@ class Injection:
         clean = self.fired and self.equal and self.readable is not False and not self.problems
         return clean and self.lost == self.doubled == 0
 
-    def compare(self, scene: Scene, stage: str) -> None:
-        """Compare the lake with the one an undisturbed run of `stage` makes."""
-        found = contents(scene.lake())
-        self.lost, self.doubled = lost_and_doubled(scene.clean[stage], found)
-        different = differing(scene.clean[stage], found)
+    def compare(self, scene: Scene, stage: str, tables: str = "") -> None:
+        """Compare the lake, or tables whose names begin so, with the one an undisturbed run of `stage` makes."""
+        wanted, found = (
+            {name: rows for name, rows in side.items() if name.startswith(tables)}
+            for side in (scene.clean[stage], contents(scene.lake()))
+        )
+        self.lost, self.doubled = lost_and_doubled(wanted, found)
+        different = differing(wanted, found)
         self.equal = not different
         if different:
             self.problems.append(f"not as after an undisturbed run: {', '.join(different)}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
+
+import benchmarks.from_tests  # noqa: F401
+from spark_events import event_settings, shuffled_bytes
 
 import millpond.curate.job as curate_job
 import millpond.ingest.job as ingest_job
@@ -52,15 +56,15 @@ class Clock:
 def watched(job: ModuleType, stage: str, clock: Clock) -> Iterator[None]:
     """Time a stage as a whole, each part that it shows progress for, and its audits."""
     shown: Callable[[str, SparkSession], Any] = job.spark_bar
-    gate: Callable[[Lake], Audit] = job.gate
+    gate: Callable[..., Audit] = job.gate
 
     @contextmanager
     def timed_bar(title: str, spark: SparkSession) -> Iterator[None]:
         with clock.time(f"{stage}: {title}"), shown(title, spark):
             yield
 
-    def timed_gate(lake: Lake) -> Audit:
-        audit = gate(lake)
+    def timed_gate(lake: Lake, *checks: Audit) -> Audit:
+        audit = gate(lake, *checks)
 
         def judge(batch: Batch) -> Sequence[dict[str, Any]]:
             with clock.time(f"{stage}: gate"):
@@ -88,15 +92,20 @@ def main() -> None:
     clock = Clock()
     settings = {"extract": {"extractor": options.extractor}} if options.extractor else {}
     config = CurateConfig.from_mapping(settings, "benchmark")
+    events = options.report.with_name("events")
+    events.mkdir()
     with clock.time("start"):
-        session("millpond benchmark", {"spark.master": f"local[{options.workers}]"})
+        spark = session("millpond benchmark", {"spark.master": f"local[{options.workers}]", **event_settings(events)})
     lake = Lake.open(options.lake)
     with watched(ingest_job, "ingest", clock):
         ingested = ingest_job.ingest_files(lake, options.warcs, IngestConfig())
     with watched(curate_job, "curate", clock):
         curated = curate_job.curate(lake, config)
+    spark.stop()  # the log of its events is whole
     report = {
         "seconds": clock.seconds,
+        "shuffled_bytes": shuffled_bytes(events),
+        "driver_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "documents": {"pages": ingested.counts, "documents": curated.counts},
         "kept": curated.counts.get("out", 0),
         "extractor": config.extract.extractor,

@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import benchmarks.from_tests  # noqa: F401
+import cluster
+from archives import gold_pages, write_warc
+
 from millpond.config import digest_of
 from millpond.errors import InputError, MillpondError
 from millpond.lake import Lake
 from millpond.schemas import OPS_RELEASES, TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "tests"))  # no package; its helpers are imported by their own names, as the tests do
-import cluster  # noqa: E402
-from archives import gold_pages, write_warc  # noqa: E402
-
 PAGES = 40
 #: Archives of the second ingest: as many page files, so that curation has that many partitions and more.
 ARCHIVES = 7
@@ -39,6 +39,8 @@ VOLATILE = frozenset({"run_id", "started_at", "finished_at", "seconds", "data_se
 SETTINGS = """
 [curate.extract]
 extractor = "resiliparse"
+[curate.dedup.lines]
+unit = "lines"
 [tokenize]
 vocab_size = 512
 context_length = 64
@@ -157,12 +159,12 @@ class Scene:
         return self._start([*command, *self._places()], environment)
 
     def submit(
-        self, master: str, job: Path, inputs: Sequence[str], conf: Mapping[str, str], **environment: str
+        self, master: str, job: Sequence[str], inputs: Sequence[str], conf: Mapping[str, str], **environment: str
     ) -> Ended:
-        """Run a job under spark-submit."""
+        """Run a job, a file and what it is to be told first, under spark-submit."""
         spark_submit = [str(Path(sys.executable).with_name("spark-submit")), "--master", master]
         options = [part for key, value in conf.items() for part in ("--conf", f"{key}={value}")]
-        return self.end(self._start([*spark_submit, *options, str(job), *self._places(), *inputs], environment))
+        return self.end(self._start([*spark_submit, *options, *job, *self._places(), *inputs], environment))
 
     def _places(self) -> list[str]:
         return ["--lake", str(self.root), "--config", str(self.config)]

@@ -22,6 +22,7 @@ from ftfy.badness import badness
 from millpond.curate.config import CurateConfig
 from millpond.curate.privacy.pii import find
 from millpond.curate.signals.language import identify
+from millpond.duck import connect
 from millpond.lake import Lake
 from millpond.publish import Batch
 from millpond.schemas import CANDIDATES, DOCUMENTS, OPS_RUNS
@@ -67,7 +68,7 @@ class CorpusAudit:
         files = lake.files(DOCUMENTS.name)
         if not same or not files:
             return cls(config, None)
-        with duckdb.connect() as connection:
+        with connect() as connection:
             row = connection.execute("select count(*), avg(text_bytes) from read_parquet(?)", [files]).fetchone()
         return cls(config, _Size(*row) if row and row[0] else None)
 
@@ -77,7 +78,7 @@ class CorpusAudit:
         candidates = batch.new.get(CANDIDATES.name) or batch.inputs.get(CANDIDATES.name)
         if not documents or not candidates:
             return []
-        with duckdb.connect() as connection:
+        with connect() as connection:
             for name, files in (("documents", documents), ("candidates", candidates)):
                 connection.read_parquet(files).create_view(name)
             if not connection.execute("from documents limit 1").fetchone():

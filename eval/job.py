@@ -14,9 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from millpond import faults
+from millpond.duck import connect
 from millpond.errors import LakeError
 from millpond.eval.config import TRIGRAM_METRIC, EvalConfig
 from millpond.eval.exported import untrained_copy
@@ -119,7 +118,7 @@ def _untrained(export: str, shards: ShardSet, config: EvalConfig) -> Perplexity:
 
 def _texts(lake: Lake, snapshots: Mapping[str, int], split: str) -> Iterator[str]:
     """Texts of the documents of a split, in a fixed order."""
-    with duckdb.connect() as connection:
+    with connect() as connection:
         query = (
             "select text from read_parquet($documents) where doc_id in "
             "(select doc_id from read_parquet($tokens) where split = $split) order by doc_id"

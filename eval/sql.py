@@ -14,8 +14,6 @@ one reading statement, in a read-only transaction, after its plan was searched f
 from __future__ import annotations
 
 import json
-import secrets
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ import duckdb
 import pyarrow as pa
 
 from millpond import durable
+from millpond.duck import quote, scan, spill_folder
 from millpond.errors import InputError, LakeError
 from millpond.schemas import OPS_RELEASES, TABLES, TableSpec
 
@@ -87,11 +86,11 @@ def connect(lake: TableFiles, tables: Mapping[str, int] | None = None) -> duckdb
             "allow_persistent_secrets": "false",
             "python_enable_replacements": "false",
             # Only made when something spills, and removed again by DuckDB.
-            "temp_directory": str(Path(tempfile.gettempdir()) / f"millpond-sql-{secrets.token_hex(8)}"),
+            "temp_directory": spill_folder(),
         }
     )
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
-    reachable = ", ".join(_quote(path) for paths in files.values() for path in paths)
+    reachable = ", ".join(quote(path) for paths in files.values() for path in paths)
     connection.execute(f"SET allowed_paths = [{reachable}]")  # must come before the door closes
     connection.execute("SET enable_external_access = false")
     _create_views(connection, files)
@@ -155,7 +154,7 @@ def write_database(lake: TableFiles, path: str | Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with duckdb.connect() as connection:
-                connection.execute(f"ATTACH {_quote(str(part))} AS lake (STORAGE_VERSION {_quote(_STORAGE)})")
+                connection.execute(f"ATTACH {quote(str(part))} AS lake (STORAGE_VERSION {quote(_STORAGE)})")
                 connection.execute("USE lake")
                 _create_views(connection, files)
                 connection.execute("USE memory")
@@ -195,9 +194,7 @@ def _create_views(connection: duckdb.DuckDBPyConnection, files: Mapping[str, lis
 
 def _view(spec: TableSpec, paths: list[str]) -> str:
     if paths:
-        listed = ", ".join(_quote(path) for path in paths)
-        # Partition folders look like Hive's and would override the columns in the file.
-        return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
+        return f"SELECT * FROM {scan(paths)}"
     columns = ", ".join(f'NULL::{_TYPES[field.type]} AS "{field.name}"' for field in spec.schema)
     return f"SELECT {columns} WHERE false"
 
@@ -224,10 +221,6 @@ def _operators(node: Any) -> Iterator[str]:
     elif isinstance(node, dict):
         yield str(node.get("name", ""))
         yield from _operators(node.get("children", []))
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _one_line(error: Exception) -> str:

@@ -18,13 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from millpond import faults
 from millpond.config import load
 from millpond.datafile import DataFileEntry, TableWriter
+from millpond.duck import connect
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.crawl import crawl_site
@@ -158,7 +158,7 @@ def _without_known(
     if not entries:
         return [], []
     new = [entry.path for entry in entries]
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.execute("create table known(page_id varchar)")
         if known:
             connection.execute("insert into known select page_id from read_parquet(?)", [list(known)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from millpond.duck import connect, scan
 from millpond.errors import LedgerError
 from millpond.publish import Batch
 from millpond.schemas import TABLES
@@ -120,7 +121,7 @@ def check(batch: Batch) -> int:
     Raises:
         LedgerError: a line differs from the data, a unit does not balance, or a row is nowhere or twice.
     """
-    with duckdb.connect() as connection:
+    with connect() as connection:
         for table in TABLES:
             _view(connection, "new", table, batch.new.get(table, []))
             _view(connection, "in", table, batch.inputs.get(table, []))
@@ -136,8 +137,7 @@ def check(batch: Batch) -> int:
 def _view(connection: duckdb.DuckDBPyConnection, prefix: str, table: str, files: list[str]) -> None:
     name = f"{prefix}_{table.replace('.', '_')}"
     if files:
-        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
-        connection.execute(f"create view {name} as select * from read_parquet([{listed}])")
+        connection.execute(f"create view {name} as select * from {scan(files)}")
     else:
         empty = TABLES[table].schema.empty_table()
         connection.from_arrow(empty).create(name)

@@ -16,9 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from millpond import durable
+from millpond.duck import connect
 from millpond.errors import AuditError, LedgerError, require
 from millpond.lake import Lake
 from millpond.publish import Audit, Batch
@@ -136,7 +135,7 @@ def _judge_suite(context: Any, suite: Suite, files: Sequence[str]) -> list[dict[
 def _frame(context: Any, suite: Suite, files: Sequence[str], wanted: dict[str, str], rows: int) -> tuple[Any, Any]:
     selected = ", ".join(f'{sql} as "{name}"' for name, sql in wanted.items())
     if rows <= IN_MEMORY_ROWS:
-        with duckdb.connect() as connection:
+        with connect() as connection:
             frame = connection.execute(f"select {selected} from read_parquet(?)", [list(files)]).df()
         return context.data_sources.add_pandas(suite.table).add_dataframe_asset("files"), frame
     from millpond.spark import read_files, session
@@ -149,7 +148,7 @@ def _frame(context: Any, suite: Suite, files: Sequence[str], wanted: dict[str, s
 def _count(files: Sequence[str]) -> int:
     if not files:
         return 0
-    with duckdb.connect() as connection:
+    with connect() as connection:
         row = connection.execute("select count(*) from read_parquet(?)", [list(files)]).fetchone()
     return int(row[0]) if row else 0
 
@@ -200,7 +199,7 @@ def _columns_match(table: str, files: Sequence[str]) -> dict[str, Any]:
 def _unique_key(table: str, files: Sequence[str]) -> dict[str, Any]:
     key = TABLES[table].key
     names = ", ".join(f'"{name}"' for name in key)
-    with duckdb.connect() as connection:
+    with connect() as connection:
         twice = connection.execute(
             f"select {names}, count(*) from read_parquet(?) group by {names} having count(*) > 1 limit 1",
             [list(files)],

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from millpond.duck import connect, scan
 from millpond.publish import Batch
 from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, REJECTS
 
@@ -31,7 +32,7 @@ class RemovalCaps:
     def __call__(self, batch: Batch) -> list[dict[str, Any]]:
         """Audit rows of a curation run's batch: one for the largest cluster, one for each kind of source."""
         parts = [
-            f"{selected} from read_parquet({_listed(files)}) {condition}"
+            f"{selected} from {scan(files)} {condition}"
             for selected, spec, condition in (
                 ("select doc_id, cluster_id, 0 as gone", DOCUMENTS, ""),
                 ("select doc_id, cluster_id, 1 as gone", DUPLICATES, ""),
@@ -43,12 +44,12 @@ class RemovalCaps:
         candidates = batch.new.get(CANDIDATES.name)
         if not parts or not candidates:
             return []
-        with duckdb.connect() as connection:
+        with connect() as connection:
             connection.execute(
                 f"""
                 create view judged as
                 select c.registered_domain, c.crawl, d.cluster_id, d.gone from ({" union all ".join(parts)}) d
-                join read_parquet({_listed(candidates)}) c using (doc_id)
+                join {scan(candidates)} c using (doc_id)
                 """
             )
             lost = connection.execute("select sum(gone) from judged").fetchone()
@@ -77,10 +78,6 @@ class RemovalCaps:
                 name, gone, total = worst
                 said = f"{name} lost {gone:,} of {total:,} documents as copies, {gone / total:.1%}"
                 yield _row("removed_share", source, gone / total <= self.removed_share, said, self.removed_share)
-
-
-def _listed(files: list[str]) -> str:
-    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in files) + "]"
 
 
 def _row(expectation: str, column: str, success: bool, observed: str, limit: float) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import pytest
 from archives import gold_pages, write_warc
 from cluster import HOSTS, cluster, environment
 from pyspark.sql import SparkSession
+from spark_events import SPECULATION, Attempt, event_settings, read_attempts
 
 from millpond.config import load
 from millpond.curate.config import CurateConfig
@@ -36,7 +37,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
-FAULTY = Path(__file__).with_name("faulty_ingest.py")
+FAULTY = Path(__file__).with_name("faulty_job.py")
 CORPUS = ("corpus.candidates", "corpus.documents", "corpus.rejects", "corpus.duplicates")
 SETTINGS = """
 [curate.extract]
@@ -50,28 +51,8 @@ fractions = [0.7, 0.2, 0.1]
 SPARK = {
     "spark.cores.max": "2",
     "spark.scheduler.minRegisteredResourcesRatio": "1",  # start once both workers are there
-    "spark.eventLog.enabled": "true",
-    "spark.eventLog.compress": "false",
-    "spark.eventLog.rolling.enabled": "false",
     "spark.ui.enabled": "false",
 }
-SPECULATION = {
-    "spark.speculation": "true",
-    "spark.speculation.quantile": "0.5",  # of two tasks, one
-    "spark.speculation.multiplier": "1.5",
-}
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One finished attempt of a task."""
-
-    stage: int
-    task: int
-    number: int
-    host: str
-    speculative: bool
-    end: str
 
 
 @dataclass(frozen=True)
@@ -89,17 +70,18 @@ class Desk:
         lake: Lake,
         inputs: Sequence[str] = (),
         *,
+        stage: str = "",
         options: Sequence[str] = (),
         settings: Mapping[str, str] | None = None,
         changed: Mapping[str, str] | None = None,
     ) -> list[Attempt]:
-        """Run a job that must publish something; returns the attempts of all its tasks."""
-        events = self.folder / f"{lake.root.name}-{job.parent.name}-events"
+        """Run a job (`FAULTY` takes a stage) that must publish something; returns the attempts of all its tasks."""
+        events = self.folder / f"{lake.root.name}-{stage or job.parent.name}-events"
         events.mkdir()
-        settings = {**SPARK, "spark.eventLog.dir": events.as_uri(), **(settings or {})}
+        settings = {**SPARK, **event_settings(events), **(settings or {})}
         conf = [part for key, value in settings.items() for part in ("--conf", f"{key}={value}")]
         spark_submit = [str(Path(sys.executable).with_name("spark-submit")), "--master", master, *conf, *options]
-        arguments = [str(job), "--config", str(self.config), "--lake", lake.uri, *inputs]
+        arguments = [str(job), *filter(None, [stage]), "--config", str(self.config), "--lake", lake.uri, *inputs]
         done = subprocess.run(
             [*spark_submit, *arguments],
             env={**environment(), **(changed or {})},
@@ -110,14 +92,7 @@ class Desk:
         )
         assert done.returncode == 0, done.stdout + done.stderr[-5000:]
         assert not json.loads(done.stdout.splitlines()[-1])["unchanged"]
-        [log] = events.iterdir()
-        return [attempt for line in log.read_text().splitlines() for attempt in _attempts(json.loads(line))]
-
-
-def _attempts(event: dict[str, Any]) -> Iterator[Attempt]:
-    if event["Event"] == "SparkListenerTaskEnd":
-        task, end = event["Task Info"], event["Task End Reason"]["Reason"]
-        yield Attempt(event["Stage ID"], task["Index"], task["Attempt"], task["Host"], task["Speculative"], end)
+        return read_attempts(events)
 
 
 def hosts(attempts: Sequence[Attempt]) -> set[str]:
@@ -153,7 +128,7 @@ def local(spark: SparkSession, desk: Desk) -> Lake:
 
 @pytest.fixture(scope="module")
 def master(desk: Desk) -> Iterator[str]:
-    """A cluster; a task of `faulty_ingest.py` hangs on its second worker."""
+    """A cluster; tasks of `faulty_job.py` hang on its second worker."""
     hang = {
         "MILLPOND_FAULT": "task:pause",
         "MILLPOND_FAULT_LOG": str(desk.folder / "hung"),
@@ -207,7 +182,7 @@ def test_three_jobs_on_two_workers_make_the_tables_of_a_local_run(
 
 def test_a_hanging_host_is_overtaken_by_a_speculative_attempt(desk: Desk, master: str, local: Lake) -> None:
     lake = Lake.open(str(desk.folder / "overtaken"))
-    attempts = desk.submit(master, FAULTY, lake, desk.archives, settings=SPECULATION)
+    attempts = desk.submit(master, FAULTY, lake, desk.archives, stage="ingest", settings=SPECULATION)
     assert (desk.folder / "hung").read_text().split() == ["task"], "one task must have hung"
     [copy] = [attempt for attempt in attempts if attempt.speculative and attempt.end == "Success"]
     assert (copy.number, copy.host) == (1, HOSTS[0])
@@ -219,7 +194,7 @@ def test_a_hanging_host_is_overtaken_by_a_speculative_attempt(desk: Desk, master
 def test_tasks_that_die_once_are_done_again(desk: Desk, local: Lake) -> None:
     lake, died = Lake.open(str(desk.folder / "retried")), desk.folder / "died"
     fault = {"MILLPOND_FAULT": "first-attempt:kill-self", "MILLPOND_FAULT_LOG": str(died)}
-    attempts = desk.submit("local[2,4]", FAULTY, lake, desk.archives, changed=fault)
+    attempts = desk.submit("local[2,4]", FAULTY, lake, desk.archives, stage="ingest", changed=fault)
     assert died.read_text().split() == ["first-attempt"] * 2, "both tasks must have died"
     assert sorted((a.task, a.number, a.end) for a in attempts if a.stage == attempts[0].stage) == [
         (0, 0, "ExceptionFailure"),

@@ -18,12 +18,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import cast
 
-import duckdb
 import pyarrow as pa
 from tokenizers import Tokenizer
 
 from millpond import faults
 from millpond.config import digest_of, load
+from millpond.duck import connect
 from millpond.errors import LakeError
 from millpond.lake import Lake
 from millpond.progress import bar, spark_bar
@@ -73,7 +73,7 @@ def tokenize(lake: Lake, config: TokenizeConfig) -> Outcome:
 def _identity(files: Sequence[str], words: Vocabulary, config: TokenizeConfig) -> str:
     """What tells a tokenization from others, in any lake: its texts, vocabulary, settings and the code that writes."""
     query = "select count(*), bit_xor(md5_number(doc_id || text_digest))::varchar from read_parquet(?)"
-    with duckdb.connect() as connection:
+    with connect() as connection:
         texts = connection.execute(query, [list(files)]).fetchone()
     writers = {name: metadata.version(name) for name in ("tokenizers", "webdataset")}
     writers["shard index"] = str(ShardIndex.model_fields["version"].default)
@@ -84,7 +84,7 @@ def _identity(files: Sequence[str], words: Vocabulary, config: TokenizeConfig) -
 def _train(files: Sequence[str], config: TokenizeConfig) -> Vocabulary:
     """Train a vocabulary on the documents of the training split."""
     _, in_split, _ = split.sql("doc_id", config.seed, config.fractions, config.buckets, "duckdb")
-    with bar("vocabulary") as shown, duckdb.connect() as connection:
+    with bar("vocabulary") as shown, connect() as connection:
         [(total,)] = connection.execute("select count(*) from read_parquet(?)", [list(files)]).fetchall()
         query = f"select text from read_parquet($files) where {in_split} = 'train'"
         reader = connection.sql(query, params={"files": list(files)}).to_arrow_reader(_BATCH_ROWS)
@@ -145,7 +145,7 @@ def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, str, in
 
 
 def _account(run: Run, written: dict[str, list[str]], files: Sequence[str]) -> None:
-    with duckdb.connect() as connection:
+    with connect() as connection:
 
         def number(sql: str, paths: Sequence[str]) -> int:
             row = connection.execute(f"select {sql} from read_parquet(?)", [list(paths)]).fetchone() if paths else None

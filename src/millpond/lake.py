@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 from pyiceberg.catalog import Catalog, load_catalog
@@ -33,6 +32,7 @@ from pyiceberg.table.snapshots import Snapshot
 from sqlalchemy.exc import SQLAlchemyError
 
 from millpond.datafile import iceberg_order, iceberg_schema
+from millpond.duck import connect
 from millpond.errors import ConflictError, LakeError
 from millpond.schemas import OPS_RELEASES, TABLES
 
@@ -277,7 +277,7 @@ def files_digest(table: str, files: Sequence[str]) -> str:
         select sha256(string_agg(digest, '' order by digest))
         from (select sha256(to_json(row({columns}))::varchar) as digest from read_parquet(?))
     """
-    with duckdb.connect() as connection:
+    with connect() as connection:
         row = connection.execute(query, [list(files)]).fetchone()
     return str(row[0]) if row else ""
 

@@ -1,0 +1,34 @@
+"""DuckDB over data files, for the questions that stages ask themselves: `connect()`, and `scan(files)` in its SQL.
+
+What does not fit in memory spills to a folder of its own among the system's temporary files, which DuckDB makes when
+it needs it and removes when the connection closes; it would otherwise lie in the working directory.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """An in-memory database of its own; close it, or use it as a context manager."""
+    return duckdb.connect(config={"temp_directory": spill_folder()})
+
+
+def spill_folder() -> str:
+    """Where a connection may spill."""
+    return str(Path(tempfile.gettempdir()) / f"millpond-sql-{secrets.token_hex(8)}")
+
+
+def scan(files: Iterable[str]) -> str:
+    """Parquet files as a table of a FROM clause. Folders named like Hive's partitions are folders."""
+    return f"read_parquet([{', '.join(map(quote, files))}], hive_partitioning = false)"
+
+
+def quote(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
