@@ -53,8 +53,8 @@ DELETED = {
     "curate": ("corpus.candidates", "corpus.documents", "corpus.rejects"),
     "tokenize": ("tokens.documents", "tokens.shards"),
 }
-PARTITIONS = (1, 2, 7, 64)
-CORES = 8
+PARTITIONS = (1, 2, 7)
+MOST_PARTITIONS, CORES = 64, 8
 #: Stages whose every point is met by both kinds of kill; the others meet each point once, the kinds in turn.
 SPARK_STAGES = ("ingest", "curate", "tokenize")
 QUICK = (("after-data", GROUP), ("after-main", DRIVER), (IN_TASKS, DRIVER))
@@ -81,8 +81,8 @@ _SECTIONS = {
 The stage is stopped once its files are staged, one row is taken out of one of them, and it goes on. The publish must
 be refused by the ledger, with no table and no release moved; running again must end as if undisturbed.""",
     "Partitions": """\
-The job under `spark-submit --master local[n]`, with so many shuffle partitions and tasks, if the files can be split
-that far; and over the same pages in other files and another order, where the tables of the corpus must be equal.""",
+The job under `spark-submit`, with so many shuffle partitions and tasks; and over the same pages in another order, each
+in a file of its own, after which the tables of the corpus must be equal.""",
     "Tasks that die": """\
 `spark-submit --master local[2,4]`; in every Spark stage that runs Python each first attempt is killed when its rows
 are done.""",
@@ -175,6 +175,15 @@ def partitions(scene: Scene, stage: Stage, count: int) -> Injection:
     """Curate with so many partitions."""
     shown = Injection("Partitions", f"{stage.name}, {count} partitions")
     scene.before(stage)
+    written = _curate_in(shown, scene, count)
+    # Spark packs whole files, and may need one more
+    shown.fired = written == 1 if count == 1 else written >= count
+    shown.compare(scene, stage.name)
+    return shown
+
+
+def _curate_in(shown: Injection, scene: Scene, count: int) -> int:
+    """Curate with so many partitions; how many tasks wrote candidates."""
     conf = {
         "spark.sql.files.minPartitionNum": str(count),
         "spark.sql.shuffle.partitions": str(count),
@@ -184,29 +193,23 @@ def partitions(scene: Scene, stage: Stage, count: int) -> Injection:
     _succeed(shown, scene.submit(f"local[{cores}]", [str(ROOT / "curate" / "job.py")], (), conf))
     written = len(scene.lake().files("corpus.candidates"))
     shown.fault += f", local[{cores}], {written} task{'' if written == 1 else 's'} wrote candidates"
-    # Spark packs whole files, and a file is split no further than its row groups.
-    shown.fired = written == 1 if count == 1 else written >= min(count, ARCHIVES)
-    shown.compare(scene, stage.name)
-    return shown
+    return written
 
 
 def shuffled(scene: Scene, stage: Stage, seed: int) -> Injection:
-    """Curate pages that lie in other files and another order."""
-    shown = Injection("Partitions", f"{stage.name}, pages shuffled (seed {seed})")
+    """Curate pages in another order, each in a file of its own, with many partitions."""
+    shown = Injection("Partitions", f"{stage.name}, {MOST_PARTITIONS} partitions, pages shuffled (seed {seed})")
     lake = scene.before(stage)
     rows = lake.read(PAGES_TABLE.name).to_pylist()
     before = [row["page_id"] for row in rows]
     random.Random(seed).shuffle(rows)
-    entries = [
-        entry
-        for part in range(ARCHIVES)
-        for entry in write_rows(PAGES_TABLE.name, lake.data_folder(PAGES_TABLE.name), rows[part::ARCHIVES])
-    ]
+    folder = lake.data_folder(PAGES_TABLE.name)
+    entries = [entry for row in rows for entry in write_rows(PAGES_TABLE.name, folder, [row])]
     run = Run(lake, "shuffle", StageConfig(), {"seed": seed})
     run.stage_files(PAGES_TABLE.name, entries, Mode.REPLACE)
     run.publish(lambda batch: [])
-    shown.fired = lake.read(PAGES_TABLE.name, ["page_id"])["page_id"].to_pylist() != before
-    _succeed(shown, scene.run(stage))
+    reordered = lake.read(PAGES_TABLE.name, ["page_id"])["page_id"].to_pylist() != before
+    shown.fired = reordered and _curate_in(shown, scene, MOST_PARTITIONS) >= len(rows)
     shown.compare(scene, stage.name, tables="corpus.")
     return shown
 

@@ -193,7 +193,7 @@ def _exception(info: Mapping[str, Any]) -> str | None:
 
 def _columns_match(table: str, files: Sequence[str]) -> dict[str, Any]:
     wrong = misfits(table, files)
-    return _row(table, "columns_match_the_table", "", not wrong, wrong[0] if wrong else f"{len(files)} files", "")
+    return _row(table, "columns_match_the_table", "", not wrong, wrong[0] if wrong else "every file", "")
 
 
 def _unique_key(table: str, files: Sequence[str]) -> dict[str, Any]:
