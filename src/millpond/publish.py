@@ -68,6 +68,10 @@ class Batch:
     inputs: Mapping[str, list[str]]
     """Table → files the run read, at the snapshots it read them from."""
 
+    def held(self, table: str) -> list[str]:
+        """Files of all that a table holds with this batch; where the run adds none, those it read."""
+        return self.whole[table] if table in self.whole else self.inputs.get(table, [])
+
 
 Audit = Callable[[Batch], Sequence[dict[str, Any]]]
 """Judges a batch: returns rows of `ops.audits` (without run_id) or raises `AuditError`."""
@@ -96,7 +100,8 @@ class Run:
         lake: where to publish.
         stage: name of the stage.
         config: resolved configuration; part of the digest and written to the run's folder.
-        inputs: what is read: table → snapshot id, or file → sha256; part of the digest.
+        inputs: what is read: table → snapshot id, or file → sha256; part of the digest. What is also read of the
+            newest release, anew in each attempt, is added to `Run.inputs` later.
     """
 
     def __init__(self, lake: Lake, stage: str, config: StageConfig, inputs: Mapping[str, Any]) -> None:
