@@ -1,6 +1,6 @@
 """The ledger, counted again: SQL over the staged files that shares no code with the stages.
 
-Views: `new_…` is what the run wrote of a table, `in_…` what it read, `held_…` all that the table holds with it.
+Views: `new_…` is what the run wrote of a table, `in_…` what it read, `held_…` (of candidates) all it holds with that.
 For each stage the queries below give `(reason, amount)` from the data itself; they must agree with the run's
 ledger line by line, every unit must balance, and every row that came in must be found exactly once among
 what went on and what did not. A row missing from any table shows up here as a number, and nothing is published.
@@ -15,7 +15,7 @@ import duckdb
 from millpond.duck import connect, scan
 from millpond.errors import LedgerError
 from millpond.publish import Batch
-from millpond.schemas import PAGES, TABLES
+from millpond.schemas import CANDIDATES, PAGES, TABLES
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def check(batch: Batch) -> int:
         for table in TABLES:
             _view(connection, "new", table, batch.new.get(table, []))
             _view(connection, "in", table, batch.inputs.get(table, []))
-            _view(connection, "held", table, batch.held(table))
+        _view(connection, "held", CANDIDATES.name, batch.held(CANDIDATES.name))
         connection.execute(f"create view came as {_CAME[PAGES.name in batch.inputs]}")
         problems = _unbalanced(connection) + _different(connection, batch.stage)
         for query in CONSERVED.get(batch.stage, ()):

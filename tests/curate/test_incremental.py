@@ -123,12 +123,12 @@ def killed(command: list[str], fired: Path, point: str) -> None:
 def test_what_another_run_publishes_meanwhile_is_what_stays(
     lake: Lake, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recut drops a published document while a copy of it comes in: it is published no more, so the first id stays."""
+    """A recut drops a published document while copies of it come in: it is published no more, so the first id wins."""
     added(lake, tmp_path, "old", {"http://old.test/0": text(0, words=30), "http://old.test/1": text(1)})
     curate(lake, config())
     old = ids(lake)
     added(lake, tmp_path, "new", {f"http://new.test/{n}": text(n % 2, words=30 + n % 2 * 30) for n in range(12)})
-    left = []
+    left: list[str] = []
 
     def meanwhile(point: str) -> None:
         if point == "before-main" and not left:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 from archives import gold_pages, write_warc
+from command import call
 
 from millpond.curate.config import CurateConfig
-from millpond.curate.job import curate, recut
+from millpond.curate.job import curate, main, recut
 from millpond.curate.predict import predicted_rejects, prediction
 from millpond.curate.presets import rules_for
 from millpond.curate.stored import Stored, candidates_to_recut, recut_config
@@ -48,10 +49,9 @@ def real(test_data: Path, tmp_path_factory: pytest.TempPathFactory, spark: Spark
     folder = tmp_path_factory.mktemp("real pages")
     pages = list(islice(gold_pages(test_data / "html_gold"), 0, 40 * 30, 30))
     pages += [(f"{url}/copy", html.replace(b" and ", b" or ", 2)) for url, html in pages[-4:]]
+    warc = write_warc(folder / "pages.warc.gz", [*pages, ("http://h.test/", b"<p></p>")])
     lake = Lake.open(str(folder / "lake"))
-    ingest_files(
-        lake, [str(write_warc(folder / "pages.warc.gz", [*pages, ("http://h.test/", b"<p></p>")]))], IngestConfig()
-    )
+    ingest_files(lake, [str(warc)], IngestConfig())
     curate(lake, config(LOOSE))
     return lake
 
@@ -209,8 +209,6 @@ def _full() -> CurateConfig:
 
 
 def test_the_command_predicts_and_recuts(real: Lake, capsys: pytest.CaptureFixture[str]) -> None:
-    from command import call
-
     asked = ("curate", "recut", "--lake", real.uri, "--set", "rules.thresholds.min_word_count=400")
     shown = json.loads(call(*asked, "--predict", "--output", "json").out)
     [short] = [row for row in shown if row["rule"] == "min_word_count"]
@@ -225,3 +223,5 @@ def test_the_command_predicts_and_recuts(real: Lake, capsys: pytest.CaptureFixtu
         "select count(*) from read_parquet(?) where rule = 'min_word_count'", [real.files("corpus.rejects")]
     ).fetchone()
     assert dropped == (short["documents"],)
+    main(["--recut", *asked[2:]])
+    assert json.loads(capsys.readouterr().out)["unchanged"], "spark-submit curate/job.py --recut is the same run"
