@@ -106,7 +106,7 @@ class _Corpus:
             return
         if before is None or before.get(CANDIDATES.name) != found.get(CANDIDATES.name):
             self.candidates = self.source(run, self.config, base)
-        run.inputs |= found
+        run.follows = found
         run.ledger.clear()
         documents = found.get(DOCUMENTS.name)
         published = None if documents is None else run.lake.files(DOCUMENTS.name, documents)

@@ -95,11 +95,10 @@ def test_only_new_pages_are_extracted_and_what_is_published_stays(
 
     curate(clean, asked)
     assert state(clean) == state(lake)
-    again = recut(clean, config(dedup={"url": "oldest"}))
-    assert not again.unchanged and ids(clean) == kept, "a recut keeps what is published, too"
-    curate(clean, config(incremental=False))
-    assert clean.digest("corpus.candidates") == lake.digest("corpus.candidates")
-    assert len(ids(clean)) == len(kept) and ids(clean) != kept, "a run over everything keeps the smaller ids"
+    assert not recut(clean, config(dedup={"threshold": 0.8})).unchanged
+    assert ids(clean) == kept, "a recut keeps what is published, too"
+    recut(clean, config(incremental=False))
+    assert len(ids(clean)) == len(kept) and ids(clean) != kept, "without `incremental` the smaller ids stay"
 
     release = lake.release()
     with pytest.raises(ConfigError, match=r"dedup\.ngram was 5 and is 6"):
