@@ -75,7 +75,7 @@ class CorpusAudit:
     def __call__(self, batch: Batch) -> list[dict[str, Any]]:
         """Audit rows of a batch."""
         documents = batch.new.get(DOCUMENTS.name)
-        candidates = batch.new.get(CANDIDATES.name) or batch.inputs.get(CANDIDATES.name)
+        candidates = batch.held(CANDIDATES.name)
         if not documents or not candidates:
             return []
         with connect() as connection:

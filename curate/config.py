@@ -1,17 +1,17 @@
 """The configuration of curation: extraction, normalisation, language, rules, line rules, duplicates.
 
 Scores and decisions are separate: every signal is stored with its candidate, and `language`, `rules` and the
-thresholds of `dedup` decide over what is stored. Recutting a corpus from stored candidates is not built yet: a
-run under any other setting extracts all pages again.
+thresholds of `dedup` decide over what is stored. `CurateConfig.measured` names the settings that candidates depend
+on; under any others `millpond curate recut` decides again without a page being read.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
@@ -51,6 +51,21 @@ def _words(value: object) -> object:
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Words = Annotated[tuple[Word, ...], BeforeValidator(_words)]
+
+
+#: The name under which `CurateConfig.measured` tells the values in a signature.
+SIGNATURE_VALUES = "dedup.bands × dedup.rows"
+
+
+def _flat(settings: object, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by dotted name; those that are null are left out."""
+    if isinstance(settings, ModelFile):
+        yield name, settings.sha256
+    elif isinstance(settings, StageConfig | dict):
+        for key, value in dict(settings).items():
+            yield from _flat(value, f"{name}.{key}" if name else key)
+    elif settings is not None:
+        yield name, settings
 
 
 def _check_names(thresholds: Mapping[str, object], hint: str) -> None:
@@ -376,6 +391,13 @@ class CurateConfig(StageConfig):
     """Which scores classifiers give."""
     dedup: DedupConfig = DedupConfig()
     """Which copies are kept."""
+    incremental: bool = False
+    """Extract only pages that have no candidate yet, and among copies keep what is published. Decisions are still
+    made over all candidates, so two things differ from a run over everything. The documents of the released corpus
+    come before all others, `dedup.priority`, `dedup.quality` and `dedup.url` notwithstanding: none goes as a copy of
+    one that is new, and the corpus depends on the order in which pages came. (It may go as a copy of another
+    published one, by a rule, or lose lines that stand in many documents.) And what `measured` names is as it was for
+    the candidates that are there, or the run is refused. A first run has none and extracts all pages."""
 
     @model_validator(mode="after")
     def _models_are_there(self) -> Self:
@@ -395,6 +417,22 @@ class CurateConfig(StageConfig):
             if not given:
                 raise ValueError(f"{setting} needs a model: [curate.{section}] is not given")
         return self
+
+    def measured(self) -> dict[str, Any]:
+        """The settings that candidates depend on, by dotted name, as they work out: every other one only decides.
+
+        What the preset says of lines is filled in, models are named by their content, and of bands and rows their
+        product counts: the values in a signature.
+        """
+        sections = ("extract", "normalise", "pii", "flagged", "unigrams", "perplexity", "classifiers")
+        settings = {name: getattr(self, name) for name in sections}
+        override = {code: {"stop_words": own.stop_words} for code, own in self.language.override.items()}
+        settings["language"] = {"stop_words": self.language.stop_words, "override": override}
+        settings["c4"] = {**self.c4_lines.model_dump(), "remove_lines": self.removes_c4_lines}
+        settings["refinedweb"] = {**self.refinedweb.model_dump(), "remove_lines": self.removes_refinedweb_lines}
+        banding = self.dedup.banding
+        hashed = {"shingles": banding.shingles, "ngram": banding.ngram, "seed": self.dedup.seed}
+        return dict(_flat(settings)) | dict(_flat({"dedup": hashed})) | {SIGNATURE_VALUES: banding.num_perm}
 
     @property
     def c4_lines(self) -> C4Config:

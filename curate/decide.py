@@ -3,8 +3,8 @@
 Candidates are read, never changed. In this order: the first rule that fails rejects a candidate; of the others copies
 go (of an address, of a text, near ones); what is kept then loses the text that other documents hold too, and a
 document that loses all of it is rejected. Neither rules nor copies are judged again after that, so a shortened text
-may be under a rule's bound, or equal to another. The result depends on the candidates and the configuration
-alone, not on partitions or order.
+may be under a rule's bound, or equal to another. The result depends on the candidates, the configuration and, in an
+incremental run, on the documents that are published, not on partitions or order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from millpond.curate.dedup.lines import shortened
 from millpond.curate.dedup.rank import ranked
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.presets import rules_for
-from millpond.curate.rules import Rule, rules_digest, sql_case
+from millpond.curate.rules import Rule, rules_digest, sql_verdict
 from millpond.ledger import Entry, Ledger
 from millpond.publish import Mode, Run
 from millpond.reasons import Reason
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 STEPS = ("decode", "extract", "normalise", "line_rules", "mask")
 #: The step in which kept documents lose what stands in other documents, too.
 REPEATED = "repeated_text"
-#: What is said of a reject.
-_VERDICT = ("stage", "rule", "reason", "value", "threshold")
 
 
 @dataclass(frozen=True)
@@ -48,16 +46,23 @@ class _Cut:
     threshold: float
 
 
-def decide(run: Run, spark: SparkSession, files: Sequence[str], config: CurateConfig) -> None:
-    """Write and stage documents, rejects and duplicates of the candidates in `files`, and the ledger over them."""
+def decide(
+    run: Run, spark: SparkSession, files: Sequence[str], config: CurateConfig, published: Sequence[str] | None = None
+) -> None:
+    """Write and stage documents, rejects and duplicates of the candidates in `files`, and the ledger over them.
+
+    The documents in the files `published` come first among copies.
+    """
     rules = rules_for(config)
+    said = sql_verdict(rules)
     candidates = read_files(spark, CANDIDATES.name, files)
+    first = None if published is None else read_files(spark, DOCUMENTS.name, published).select("doc_id")
     with Scratch(run.lake.run_folder(run.run_id) / "scratch") as scratch:
-        verdict = ranked(_judged(candidates, rules), config.dedup)
+        verdict = ranked(_judged(candidates, said), config.dedup, first)
         # Decided once, without the texts; what is kept reads its text again, where it lies.
-        decided = scratch.keep(verdict.select(*COLUMNS, "text_bytes", *_VERDICT, "rank", "scope"))
+        decided = scratch.keep(verdict.select(*COLUMNS, "text_bytes", *said, "rank", "scope", "published"))
         survivors = decided.where("rule is null")
-        texts = ranked(candidates, config.dedup).select("rank", "text")
+        texts = ranked(candidates, config.dedup, first).select("rank", "text")
         duplicates = scratch.keep(find_duplicates(survivors, texts, config.dedup, scratch))
         kept = verdict.where("rule is null").join(duplicates.select("doc_id"), "doc_id", "left_anti")
         rejects = decided.where("rule is not null")
@@ -77,20 +82,11 @@ def decide(run: Run, spark: SparkSession, files: Sequence[str], config: CurateCo
         _account(run.ledger, candidates, written)
 
 
-def _judged(candidates: DataFrame, rules: Sequence[Rule]) -> DataFrame:
-    """Candidates with the columns of `_VERDICT`, null but for the stage where no rule fails."""
+def _judged(candidates: DataFrame, said: Mapping[str, str]) -> DataFrame:
+    """Candidates with what is said of rejects (`sql_verdict`)."""
     from pyspark.sql import functions as f
 
-    extracted = f.col("outcome") == "ok"
-    return candidates.withColumns(
-        {
-            "stage": f.when(extracted, f.lit("filter")).otherwise(f.lit("extract")),
-            "rule": f.when(extracted, f.expr(sql_case(rules, "rule"))).otherwise(f.col("outcome")),
-            "reason": f.when(extracted, f.expr(sql_case(rules, "reason"))).otherwise(f.col("outcome")),
-            "value": f.when(extracted, f.expr(sql_case(rules, "value"))),
-            "threshold": f.when(extracted, f.expr(sql_case(rules, "threshold"))),
-        }
-    )
+    return candidates.withColumns({name: f.expr(sql) for name, sql in said.items()})
 
 
 def _cuts(config: DedupConfig) -> Iterator[Callable[[DataFrame, Scratch], _Cut]]:

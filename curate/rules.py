@@ -1,14 +1,15 @@
 """Rules: one threshold over one signal each, in a fixed order; the first that fails names the reason.
 
 `verdict` judges one row of signals in Python, and `sql_case` writes the same judgement as SQL that Spark and
-DuckDB both read. A null signal fails no rule, with one exception: where languages are listed, an unknown language
-is none of them. A threshold can differ by language. Which rules there are and which a run has stands in
-`millpond.curate.presets`; after a run's rules comes one more, which no setting changes: a document has text.
+DuckDB both read; `sql_verdict` is what that says of a whole candidate. A null signal fails no rule, with one
+exception: where languages are listed, an unknown language is none of them. A threshold can differ by language. Which
+rules there are and which a run has stands in `millpond.curate.presets`; after a run's rules comes one more, which no
+setting changes: a document has text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
 from typing import Literal
@@ -93,6 +94,21 @@ def sql_case(rules: Iterable[Rule], column: Literal["rule", "reason", "value", "
     kind = "DOUBLE" if column in ("value", "threshold") else "STRING"
     branches = " ".join(f"WHEN {rule.sql()} THEN {pick(rule)}" for rule in rules)
     return f"CAST(CASE {branches} END AS {kind})" if branches else f"CAST(NULL AS {kind})"
+
+
+def sql_verdict(rules: Sequence[Rule]) -> dict[str, str]:
+    """What is said of a reject, by column, as SQL over candidates: null, but for the stage, of one that is kept."""
+
+    def case(extracted: str, other: str) -> str:
+        return f"CASE WHEN outcome = 'ok' THEN {extracted} ELSE {other} END"
+
+    return {
+        "stage": case("'filter'", "'extract'"),
+        "rule": case(sql_case(rules, "rule"), "outcome"),
+        "reason": case(sql_case(rules, "reason"), "outcome"),
+        "value": case(sql_case(rules, "value"), "NULL"),
+        "threshold": case(sql_case(rules, "threshold"), "NULL"),
+    }
 
 
 def rules_digest(rules: Iterable[Rule]) -> str:

@@ -1,5 +1,6 @@
 """The ledger, counted again: SQL over the staged files that shares no code with the stages.
 
+Views: `new_…` is what the run wrote of a table, `in_…` what it read, `held_…` (of candidates) all it holds with that.
 For each stage the queries below give `(reason, amount)` from the data itself; they must agree with the run's
 ledger line by line, every unit must balance, and every row that came in must be found exactly once among
 what went on and what did not. A row missing from any table shows up here as a number, and nothing is published.
@@ -14,7 +15,7 @@ import duckdb
 from millpond.duck import connect, scan
 from millpond.errors import LedgerError
 from millpond.publish import Batch
-from millpond.schemas import TABLES
+from millpond.schemas import CANDIDATES, PAGES, TABLES
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
         Recount("records", "rejected", "select reason, sum(records) from new_web_rejects group by 1"),
     ),
     "curate": (
-        Recount("documents", "in", "select null, count(*) from in_web_pages"),
+        Recount("documents", "in", "select null, count(*) from came"),
         Recount("documents", "out", "select null, count(*) from new_corpus_documents"),
         Recount("documents", "rejected", "select reason, count(*) from new_corpus_rejects group by 1"),
         Recount("documents", "duplicate", "select kind, count(*) from new_corpus_duplicates group by 1"),
-        Recount("bytes", "in", f"select null, {_bytes('octet_length(body)')} from in_web_pages"),
+        Recount("bytes", "in", f"select null, {_bytes('size')} from came"),
         Recount("bytes", "out", f"select null, {_bytes('strlen(text)')} from new_corpus_documents"),
         Recount(
             "bytes",
@@ -51,13 +52,13 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
         Recount(
             "bytes",
             "transformed",
-            "select 'decode', sum(body_bytes - decoded_bytes) from new_corpus_candidates "
-            "union all select 'extract', sum(decoded_bytes - extracted_bytes) from new_corpus_candidates "
-            "union all select 'normalise', sum(extracted_bytes - normalised_bytes) from new_corpus_candidates "
-            "union all select 'line_rules', sum(normalised_bytes - cleaned_bytes) from new_corpus_candidates "
-            "union all select 'mask', sum(cleaned_bytes - text_bytes) from new_corpus_candidates "
+            "select 'decode', sum(body_bytes - decoded_bytes) from held_corpus_candidates "
+            "union all select 'extract', sum(decoded_bytes - extracted_bytes) from held_corpus_candidates "
+            "union all select 'normalise', sum(extracted_bytes - normalised_bytes) from held_corpus_candidates "
+            "union all select 'line_rules', sum(normalised_bytes - cleaned_bytes) from held_corpus_candidates "
+            "union all select 'mask', sum(cleaned_bytes - text_bytes) from held_corpus_candidates "
             "union all select 'repeated_text', sum(c.text_bytes - strlen(d.text)) "
-            "from new_corpus_documents d join new_corpus_candidates c using (doc_id)",
+            "from new_corpus_documents d join held_corpus_candidates c using (doc_id)",
         ),
     ),
     "tokenize": (
@@ -71,6 +72,12 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
     "eval": (),
 }
 
+#: What a curation run accounts for: the pages it read or, where it only decided again, the candidates it read.
+_CAME = {
+    True: "select page_id, octet_length(body) as size from in_web_pages",
+    False: "select doc_id as page_id, body_bytes as size from in_corpus_candidates",
+}
+
 #: Queries that must return no row; each row is a sentence.
 CONSERVED: dict[str, tuple[str, ...]] = {
     "curate": (
@@ -81,12 +88,13 @@ CONSERVED: dict[str, tuple[str, ...]] = {
         )
         select 'page ' || coalesce(page_id, doc_id) || ' is found ' || count(doc_id) || ' times among documents, '
             || 'rejects and duplicates, and ' || count(distinct page_id) || ' times among the pages'
-        from in_web_pages full join gone on page_id = doc_id
+        from came full join gone on page_id = doc_id
         group by page_id, doc_id having count(doc_id) <> 1 or count(distinct page_id) <> 1
         """,
         """
-        select 'page ' || page_id || ' has no candidate' from in_web_pages
-        anti join new_corpus_candidates on page_id = doc_id
+        select 'page ' || coalesce(page_id, doc_id) || case when doc_id is null then ' has no candidate'
+            else ' has a candidate, and is none of those that were read' end
+        from came full join held_corpus_candidates on page_id = doc_id where page_id is null or doc_id is null
         """,
         """
         select 'duplicate ' || d.doc_id || ' names a keeper that is not kept: ' || d.keeper_id
@@ -125,6 +133,8 @@ def check(batch: Batch) -> int:
         for table in TABLES:
             _view(connection, "new", table, batch.new.get(table, []))
             _view(connection, "in", table, batch.inputs.get(table, []))
+        _view(connection, "held", CANDIDATES.name, batch.held(CANDIDATES.name))
+        connection.execute(f"create view came as {_CAME[PAGES.name in batch.inputs]}")
         problems = _unbalanced(connection) + _different(connection, batch.stage)
         for query in CONSERVED.get(batch.stage, ()):
             problems += [str(row[0]) for row in connection.execute(f"{query} limit 3").fetchall()]

@@ -41,7 +41,7 @@ class RemovalCaps:
             )
             if (files := batch.new.get(spec.name))
         ]
-        candidates = batch.new.get(CANDIDATES.name)
+        candidates = batch.held(CANDIDATES.name)
         if not parts or not candidates:
             return []
         with connect() as connection:

@@ -12,20 +12,19 @@ def exact_copies(documents: DataFrame) -> DataFrame:
     """(low, high) of `documents` (rank, scope, text_digest): among those of equal text the first rank stays."""
     from pyspark.sql import functions as f
 
-    return _others(documents, f.col("text_digest"), f.lit(None).cast("timestamp"))
+    return _others(documents, f.col("text_digest"))
 
 
 def url_copies(documents: DataFrame, *, newest: bool) -> DataFrame:
-    """(low, high) of `documents` (rank, scope, url, fetched_at): one fetch of an address stays.
+    """(low, high) of `documents` (rank, scope, published, url, fetched_at): one fetch of an address stays.
 
-    Fetches without a time come last, and of equal times the first rank stays.
+    What is published comes first, fetches without a time come last, and of equal times the first rank stays.
     """
     from pyspark.sql import functions as f
 
     fetched = f.col("fetched_at")
-    return _others(
-        documents, canonical(f.col("url")), fetched.desc_nulls_last() if newest else fetched.asc_nulls_last()
-    )
+    age = fetched.desc_nulls_last() if newest else fetched.asc_nulls_last()
+    return _others(documents, canonical(f.col("url")), f.desc("published"), age)
 
 
 def canonical(url: Column) -> Column:
@@ -39,10 +38,10 @@ def canonical(url: Column) -> Column:
     return f.concat(host, f.when(path == "/", "").otherwise(path))
 
 
-def _others(documents: DataFrame, same: Column, order: Column) -> DataFrame:
+def _others(documents: DataFrame, same: Column, *order: Column) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as f
 
-    window = Window.partitionBy("scope", same).orderBy(order, "rank")
+    window = Window.partitionBy("scope", same).orderBy(*order, "rank")
     found = documents.select(f.first("rank").over(window).alias("low"), f.col("rank").alias("high"))
     return found.where("low <> high")

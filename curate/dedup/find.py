@@ -24,7 +24,7 @@ COLUMNS = ("doc_id", "url", "text_digest", "minhash", "fetched_at", "crawl", "re
 
 
 def find_duplicates(documents: DataFrame, texts: DataFrame, config: DedupConfig, scratch: Scratch) -> DataFrame:
-    """Duplicates among `documents` (`COLUMNS`, with `rank` and `scope`); `texts` (rank, text) may hold more.
+    """Duplicates among `documents` (`COLUMNS`, as `ranked`); `texts` (rank, text) may hold more.
 
     Returns:
         doc_id, keeper_id, kind (url, exact or near) and jaccard, one row per document to remove; a keeper is
@@ -55,8 +55,8 @@ def find_duplicates(documents: DataFrame, texts: DataFrame, config: DedupConfig,
         moved = _moved(by_url, found).select("low", "high")
         found = found.unionByName(compared(moved, texts, config).withColumn("kind", f.lit("url")))
     return found.select(
-        doc_id_of(f.col("high"), config).alias("doc_id"),
-        doc_id_of(f.col("low"), config).alias("keeper_id"),
+        doc_id_of(f.col("high")).alias("doc_id"),
+        doc_id_of(f.col("low")).alias("keeper_id"),
         "kind",
         "jaccard",
     )

@@ -23,7 +23,10 @@ _PAIR_SCHEMA = "low string, high string, jaccard double"
 
 
 def proposed(documents: DataFrame, config: DedupConfig) -> DataFrame:
-    """Pairs (low, high) of `documents` (rank, scope, minhash) that share a band, each once."""
+    """Pairs (low, high) of `documents` (rank, scope, minhash) that share a band, each once.
+
+    Of a signature the first `bands` × `rows` values are read; it may hold more.
+    """
     from pyspark.sql import Window
     from pyspark.sql import functions as f
 
@@ -33,7 +36,8 @@ def proposed(documents: DataFrame, config: DedupConfig) -> DataFrame:
         for batch in batches:
             yield band_table(batch, bands, rows)
 
-    keys = documents.select("rank", "scope", "minhash").mapInArrow(band_keys, "rank string, scope string, band binary")
+    used = f.substring("minhash", 1, 4 * config.banding.num_perm).alias("minhash")
+    keys = documents.select("rank", "scope", used).mapInArrow(band_keys, "rank string, scope string, band binary")
     window = Window.partitionBy("scope", "band").orderBy("rank")
     placed = keys.withColumn("place", f.row_number().over(window))
     low = placed.where(f.col("place") <= config.anchors).select("scope", "band", f.col("rank").alias("low"))

@@ -68,6 +68,10 @@ class Batch:
     inputs: Mapping[str, list[str]]
     """Table → files the run read, at the snapshots it read them from."""
 
+    def held(self, table: str) -> list[str]:
+        """Files of all that a table holds with this batch; where the run adds none, those it read."""
+        return self.whole[table] if table in self.whole else self.inputs.get(table, [])
+
 
 Audit = Callable[[Batch], Sequence[dict[str, Any]]]
 """Judges a batch: returns rows of `ops.audits` (without run_id) or raises `AuditError`."""
@@ -97,6 +101,10 @@ class Run:
         stage: name of the stage.
         config: resolved configuration; part of the digest and written to the run's folder.
         inputs: what is read: table → snapshot id, or file → sha256; part of the digest.
+
+    Attributes:
+        follows: what is also read, of the release that the run builds on: table → snapshot id. A `Rebase` sets it
+            anew; it is recorded and handed to the audit like `inputs`, and is no part of the digest.
     """
 
     def __init__(self, lake: Lake, stage: str, config: StageConfig, inputs: Mapping[str, Any]) -> None:
@@ -104,6 +112,7 @@ class Run:
         self.stage = stage
         self.config = config
         self.inputs = dict(inputs)
+        self.follows: dict[str, int] = {}
         self.started_at = datetime.now(UTC)
         self.run_id = f"{stage}-{self.started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
         self.digest = digest_of(
@@ -224,7 +233,7 @@ class Run:
             "digest": self.digest,
             "started_at": self.started_at,
             "finished_at": datetime.now(UTC),
-            "inputs": json.dumps(self.inputs, sort_keys=True),
+            "inputs": json.dumps({**self.follows, **self.inputs}, sort_keys=True),
             "config": json.dumps(self.config.model_dump(mode="json"), sort_keys=True),
             "version": __version__,
         }
@@ -265,7 +274,8 @@ class Run:
         return self.lake.commit(staged.table, fill).refs()[self._branch_name].snapshot_id
 
     def _batch(self, base: Release | None, staged: list[Staged], branches: Mapping[str, int]) -> Batch:
-        snapshots = {t: s for t, s in self.inputs.items() if isinstance(s, int) and "." in t}
+        read = {**self.follows, **self.inputs}
+        snapshots = {t: s for t, s in read.items() if isinstance(s, int) and "." in t}
         return Batch(
             run_id=self.run_id,
             stage=self.stage,

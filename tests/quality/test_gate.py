@@ -112,7 +112,9 @@ def clean() -> tuple[Rows, Rows]:
     return {"web.pages": [page(n) for n in range(5)]}, new
 
 
-def judge(tmp_path: Path, inputs: Rows, new: Rows, stage: str = "curate") -> list[dict[str, Any]]:
+def judge(
+    tmp_path: Path, inputs: Rows, new: Rows, stage: str = "curate", whole: Rows | None = None
+) -> list[dict[str, Any]]:
     def written(rows: Rows) -> dict[str, list[str]]:
         return {
             table: [entry.path for entry in write_rows(table, tmp_path / table, found)]
@@ -120,7 +122,8 @@ def judge(tmp_path: Path, inputs: Rows, new: Rows, stage: str = "curate") -> lis
         }
 
     files = written(new)
-    batch = Batch(run_id="r", stage=stage, new=files, whole=files, inputs=written(inputs))
+    held = files if whole is None else written(whole)
+    batch = Batch(run_id="r", stage=stage, new=files, whole=held, inputs=written(inputs))
     return Gate(tmp_path / "run").judge(batch)
 
 
@@ -155,6 +158,11 @@ def change_all(table: str, **values: Any) -> Callable[[Rows, Rows], object]:
         pytest.param(drop("corpus.duplicates"), "documents duplicate near", id="a duplicate is gone"),
         pytest.param(drop("corpus.candidates"), "has no candidate", id="a candidate is gone"),
         pytest.param(drop("web.pages"), "documents in", id="a page is gone"),
+        pytest.param(
+            lambda inputs, new: new["corpus.candidates"].append(candidate(5)),
+            "has a candidate, and is none of those that were read",
+            id="a candidate of no page",
+        ),
         pytest.param(drop("ops.ledger"), "do not balance|does not balance", id="a ledger line is gone"),
         pytest.param(change("corpus.duplicates", keeper_id="0" * 32), "keeper that is not kept", id="keeper not kept"),
         pytest.param(change("corpus.documents", text="shorter"), "bytes out", id="a text was cut"),
@@ -178,6 +186,40 @@ def test_corruption_is_refused(tmp_path: Path, corrupt: Callable[[Rows, Rows], o
     corrupt(inputs, new)
     with pytest.raises(AuditError, match=named):
         judge(tmp_path, inputs, new)
+
+
+def test_a_run_that_decides_again_is_counted_by_the_candidates_it_read(tmp_path: Path) -> None:
+    def recut() -> tuple[Rows, Rows]:
+        _, new = clean()
+        return {"corpus.candidates": new.pop("corpus.candidates")}, new
+
+    assert judge(tmp_path, *recut())
+    for table, named in {
+        "corpus.candidates": "documents in: ledger 5, data 4",
+        "corpus.documents": "documents out: ledger 3, data 2",
+        "corpus.rejects": "documents rejected c4: ledger 1, data 0",
+        "corpus.duplicates": "documents duplicate near: ledger 1, data 0",
+    }.items():
+        inputs, new = recut()
+        drop(table)(inputs, new)
+        with pytest.raises(AuditError, match=named):
+            judge(tmp_path, inputs, new)
+
+
+def test_an_incremental_run_is_counted_by_all_candidates_and_all_pages(tmp_path: Path) -> None:
+    def incremental() -> tuple[Rows, Rows, Rows]:
+        inputs, whole = clean()
+        held = whole["corpus.candidates"]
+        new = whole | {"corpus.candidates": held[3:]}
+        return inputs | {"corpus.candidates": held[:3]}, new, whole
+
+    inputs, new, whole = incremental()
+    assert judge(tmp_path, inputs, new, whole=whole)
+    for lost in (0, 4):
+        inputs, new, whole = incremental()
+        del whole["corpus.candidates"][lost]
+        with pytest.raises(AuditError, match="has no candidate"):
+            judge(tmp_path, inputs, new, whole=whole)
     kept = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert any(not row["success"] for row in kept), "the page must show what failed"
 

@@ -116,7 +116,7 @@ def curate_pages(
     set: options.Set = None,
     format: options.Output = output.Format.TEXT,
 ) -> None:
-    """Extract, normalise, filter and deduplicate the pages into corpus.documents; or train a model for its rules."""
+    """Extract, normalise, filter and deduplicate the pages into corpus.documents; decide again; or train a model."""
     if context.invoked_subcommand is not None:
         if lake or config or set or format is not output.Format.TEXT:
             raise typer.BadParameter(f"options of `{context.invoked_subcommand}` stand behind it")
@@ -127,6 +127,32 @@ def curate_pages(
 
     settings = load(CurateConfig, config, "curate", set or ())
     output.outcome(curate(open_lake(lake), settings))
+
+
+@curate.command(
+    "recut",
+    epilog=_examples(
+        "curate recut --set rules.thresholds.min_word_count=100",
+        "curate recut --set rules.preset=gopher --set c4.remove_lines=true --predict",
+    ),
+)
+def recut(
+    lake: options.Lake = None,
+    config: options.Config = None,
+    set: options.Set = None,
+    predict: Annotated[bool, typer.Option("--predict", help="Only show what the rules would drop.")] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Only show the query that predicts it.")] = False,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Decide again over the candidates that are there, under other thresholds; no page is extracted.
+
+    Settings that candidates depend on have to be as they were. Without --config all settings are those the candidates
+    were made with, but for --set.
+    """
+    need("curate")
+    from millpond.cli import curating
+
+    curating.recut(open_lake(lake), config, set or (), predict=predict, query=sql)
 
 
 classifier = typer.Typer(help="Classifiers of text quality.", no_args_is_help=True)

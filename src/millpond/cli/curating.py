@@ -1,4 +1,5 @@
-"""`millpond curate classifier train`, `curate perplexity train` and `curate unigrams`: models for curation's rules."""
+"""What `millpond curate` has below it: `recut`, and models for the rules (`classifier train`, `perplexity train`,
+`unigrams`)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,34 @@ from millpond.cli import output
 from millpond.cli.options import open_lake
 from millpond.curate.models import fit, kneser_ney, unigrams
 from millpond.curate.models.texts import read_labelled, read_texts, released_texts
+from millpond.curate.predict import prediction
+from millpond.curate.presets import rules_for
+from millpond.curate.stored import candidates_to_recut, recut_config
 from millpond.errors import InputError
+from millpond.eval import sql
+from millpond.lake import Lake
+
+
+def recut(lake: Lake, config: Path | None, overrides: Sequence[str], *, predict: bool, query: bool) -> None:
+    """Decide again over the released candidates; or predict what the rules drop, or show the query that does.
+
+    Raises:
+        ConfigError: the settings are not usable, or ask for other candidates.
+        LakeError: there are no candidates.
+    """
+    settings = recut_config(lake, config, overrides)
+    if not predict and not query:
+        from millpond.curate import job
+
+        output.outcome(job.recut(lake, settings))
+        return
+    candidates_to_recut(lake).check(settings)
+    predicting = prediction(rules_for(settings))
+    if query:
+        output.value({"sql": predicting}) if output.is_json() else output.line(predicting)
+        return
+    found = sql.run(sql.connect(lake), predicting)
+    output.table(found.columns, found.rows)
 
 
 def train_classifier(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,12 +39,15 @@ def row(text: str, **columns: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def find(spark: SparkSession, tmp_path: Path) -> Find:
-    def found(rows: list[dict[str, Any]], partitions: int = 2, **settings: Any) -> dict[str, Any]:
+    def found(
+        rows: list[dict[str, Any]], partitions: int = 2, published: Collection[str] = (), **settings: Any
+    ) -> dict[str, Any]:
         config = DedupConfig.model_validate(settings)
         banding = config.banding
         hasher = MinHasher(banding.num_perm, banding.ngram, config.seed, banding.shingles)
         filled = [{**each, "minhash": hasher.signatures([each["text"]])[0]} for each in rows]
-        frame = ranked(spark.createDataFrame(filled, SCHEMA).repartition(partitions), config)
+        first = spark.createDataFrame([(doc_id,) for doc_id in published], "doc_id string") if published else None
+        frame = ranked(spark.createDataFrame(filled, SCHEMA).repartition(partitions), config, first)
         with Scratch(tmp_path / "scratch") as scratch:
             copies = find_duplicates(frame, frame.select("rank", "text"), config, scratch).collect()
         assert len({copy.doc_id for copy in copies}) == len(copies)
@@ -126,6 +129,24 @@ def test_the_better_source_stays_then_the_better_text_then_the_smaller_id(find: 
     for settings, expected in cases:
         found = find(rows, **settings)
         assert {copy[0] for copy in found.values()} == {expected} and len(found) == 4, settings
+
+
+def test_what_is_published_stays_whatever_the_source_the_quality_or_the_age(find: Find) -> None:
+    text, other = " ".join(words(50, 1)), " ".join(words(50, 2))
+    rows = [
+        row(text, doc_id="1", crawl="good", alpha_word_ratio=0.9),
+        row(text + " more", doc_id="2", crawl="good", alpha_word_ratio=0.9),
+        row(text, doc_id="3", crawl="old", alpha_word_ratio=0.1),
+        row(text, doc_id="4", crawl="old", alpha_word_ratio=0.2),
+        row(" ".join(words(50, 3)), doc_id="5", url="http://u.test/", fetched_at=datetime(2024, 5, 1, tzinfo=UTC)),
+        row(other, doc_id="6", url="http://u.test/", fetched_at=datetime(2024, 4, 1, tzinfo=UTC)),
+    ]
+    settings = {"priority": ["good"], "quality": "alpha_word_ratio", "url": "newest"}
+    usual = {doc_id: copy[0] for doc_id, copy in find(rows, **settings).items()}
+    assert usual == {"2": "1", "3": "1", "4": "1", "6": "5"}
+    found = find(rows, published=("3", "4", "6"), **settings)
+    # Of two published copies the usual order decides.
+    assert {doc_id: copy[0] for doc_id, copy in found.items()} == {"1": "4", "2": "4", "3": "4", "5": "6"}
 
 
 def test_a_source_is_a_crawl_a_domain_or_the_beginning_of_a_file(find: Find) -> None:
