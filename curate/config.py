@@ -269,6 +269,16 @@ class LinesConfig(StageConfig):
     """What stands in more documents than this is removed from all but the first of them."""
 
 
+class SpansConfig(StageConfig):
+    """Runs of words that stand in another document: quoted passages, press releases, templates."""
+
+    enabled: bool = False
+    """Remove them from all but the first document that holds them."""
+    min_length: int = Field(default=50, ge=10)
+    """Words from which a run counts; a letter of a script without spaces is a word. Lee et al. 2021 and RefinedWeb
+    take 50 subword tokens, which is fewer words."""
+
+
 class PiiConfig(StageConfig):
     """Personal data and secrets: all kinds are counted, some are replaced by a placeholder such as `<EMAIL>`."""
 
@@ -322,6 +332,8 @@ class DedupConfig(StageConfig):
     """Signal by which the better copy stays, among sources of the same priority: higher is better."""
     lines: LinesConfig = LinesConfig()
     """Lines and paragraphs across documents."""
+    spans: SpansConfig = SpansConfig()
+    """Runs of words across documents, after lines."""
     max_cluster_share: float = Field(default=0.5, gt=0, le=1)
     """The audit refuses a corpus of which one document and its copies were a larger share."""
     max_removed_share: float = Field(default=0.95, gt=0, le=1)

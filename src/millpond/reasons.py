@@ -48,5 +48,6 @@ class Reason(StrEnum):
     EXACT = "exact"
     NEAR = "near"
     LINE = "line"  # nothing left but what stands in other documents, or a copy of such a document
+    SPAN = "span"  # the same, where runs of words are compared
     # tokenize
     NO_TOKENS = "no_tokens"
