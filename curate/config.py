@@ -279,6 +279,19 @@ class SpansConfig(StageConfig):
     take 50 subword tokens, which is fewer words."""
 
 
+class SemanticConfig(StageConfig):
+    """Documents that say the same in other words, by embeddings of how they begin; needs the extra `semantic`."""
+
+    enabled: bool = False
+    """Remove all but one of them, after exact and near copies."""
+    threshold: float = Field(default=0.95, gt=0, le=1)
+    """Cosine similarity from which a document counts as a copy."""
+    languages: tuple[str, ...] = Field(default=("en",), min_length=1)
+    """ISO 639 codes of the documents that are compared: the model has read English."""
+    cluster_size: int = Field(default=1000, ge=1)
+    """Documents in a cluster, on average; only those of one cluster are compared."""
+
+
 class PiiConfig(StageConfig):
     """Personal data and secrets: all kinds are counted, some are replaced by a placeholder such as `<EMAIL>`."""
 
@@ -334,6 +347,8 @@ class DedupConfig(StageConfig):
     """Lines and paragraphs across documents."""
     spans: SpansConfig = SpansConfig()
     """Runs of words across documents, after lines."""
+    semantic: SemanticConfig = SemanticConfig()
+    """Copies in meaning."""
     max_cluster_share: float = Field(default=0.5, gt=0, le=1)
     """The audit refuses a corpus of which one document and its copies were a larger share."""
     max_removed_share: float = Field(default=0.95, gt=0, le=1)
