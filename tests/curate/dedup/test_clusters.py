@@ -45,7 +45,8 @@ def test_who_goes_is_similar_to_one_that_stays() -> None:
     exact = vectors.astype(np.float64)
     lengths = np.sqrt((exact**2).sum(axis=1))
     cosines = exact @ exact.T / np.outer(lengths, lengths)
-    stay, expected = [], []
+    stay: list[int] = []
+    expected = []
     for place in range(len(vectors)):
         if alike := [other for other in stay if cosines[place, other] >= 0.5]:
             keeper = max(alike, key=lambda other: (cosines[place, other], -other))
