@@ -15,7 +15,7 @@ from planted import SCRIPTS
 from millpond.curate.config import SpansConfig
 from millpond.curate.dedup.cutting import Words, without_words
 from millpond.curate.dedup.scratch import Scratch
-from millpond.curate.dedup.spans import _cut, without_spans
+from millpond.curate.dedup.spans import _cut, _runs, _windows, without_spans
 from millpond.curate.signals.words import content_words
 
 if TYPE_CHECKING:
@@ -104,9 +104,14 @@ def test_what_goes_is_what_the_rule_says(spark: SparkSession, tmp_path: Path) ->
             )
         text = "".join(word + generator.choice((" ", " ", ". ", "\n", "\n\n")) for word in words)
         rows.append((f"{number:03}", generator.choice(("", "crawl")), text))
+    rows.append(("echo", "", "la " * 2000))
     due = expected(rows, 10)
-    assert len(due) > 50 and "" in due.values()
+    assert len(due) > 50 and "" in due.values() and due["echo"] == " ".join(["la"] * 10)
     assert cut(spark, tmp_path, rows, 3, 10) == due
+    with Scratch(tmp_path / "scratch") as scratch:
+        echo = spark.createDataFrame(rows[-1:], "rank string, scope string, text string")
+        [(runs, words)] = _runs(_windows(echo, 10, scratch), 10).selectExpr("count(*)", "sum(words)").collect()
+        assert 100 < runs <= 400 and words <= 3 * 2000
 
 
 def test_a_run_that_is_spelled_otherwise_stays() -> None:
