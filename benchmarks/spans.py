@@ -36,6 +36,12 @@ AROUND = (-10, -1, 0, 1, 10, 100)
 #: Four times the documents may shuffle so many times the bytes.
 GROWTH = 4.2
 
+#: As for a corpus that no executor could hold: no side of a join is sent to all of them.
+NO_BROADCAST = {
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+    "spark.sql.adaptive.autoBroadcastJoinThreshold": "-1",
+}
+
 _PAGE = """\
 # Runs of words in more than one document
 
@@ -47,13 +53,14 @@ Documents are news-like articles whose words are shuffled anew for each, so that
 planted: of every ten documents the first two hold the same passage. `min_length` is {length} words.
 
 {found}
-Of {documents:,} documents {wrong} are not, byte for byte, what they have to be (none may): whole, or without their
+{wrong} of {documents:,} documents are not, byte for byte, what they have to be (none may be): whole, or without their
 passage where another document of smaller rank holds it.
 
 {rates}
 A text has {text_bytes:,.0f} bytes and {words:,.0f} words on average. Shuffled is what Spark's tasks wrote for other
-tasks; four times the documents shuffle {growth:.2f} times as much (at most {most}). Starting Python's workers is in
-the seconds.
+tasks, the texts on their way to what was found in them among it, with joins as for a corpus too large to broadcast;
+four times the documents shuffle {growth:.2f} times as much (at most {most}). Starting Python's workers is in the
+seconds.
 """
 
 
@@ -107,7 +114,7 @@ def run(count: int) -> list[str]:
         length=CONFIG.min_length,
         found=_found(planted, large.left),
         documents=4 * count,
-        wrong=wrong or "none",
+        wrong=wrong or "None",
         rates=table(
             ("documents", "seconds", "documents/s", "shuffled, bytes a document"),
             [
@@ -159,7 +166,8 @@ def cut(texts: Sequence[str]) -> Done:
         session("millpond spans").createDataFrame(rows, schema).write.parquet(path)
         session("millpond spans").stop()
         (folder / "events").mkdir()
-        spark = session("millpond spans", {"spark.master": "local[2]", **event_settings(folder / "events")})
+        settings = {"spark.master": "local[2]", **NO_BROADCAST, **event_settings(folder / "events")}
+        spark = session("millpond spans", settings)
         start = time.perf_counter()
         with Scratch(folder / "scratch") as scratch:
             changed = without_spans(spark.read.parquet(path), CONFIG, scratch).collect()

@@ -10,8 +10,8 @@ a document are worth a look; there every window becomes a row, the first of equa
 neighbouring copies of neighbouring windows make a run. Each run is then compared with its first place, word by word,
 so no hash alone removes anything; two different windows of one 64-bit hash may only hide a copy. Each row meets the
 first of its hash alone: what is in a million documents costs a million rows, and time and shuffled bytes grow as the
-texts do. A text has 7 marks per 100 words, and one row per word in a part worth a look; where little is repeated, that
-is a twelfth of the bytes that all windows would take.
+texts do. A text has 7 marks per 100 words, and a row per word in a part worth a look; where little is repeated that
+is a twelfth of the bytes of a row per word. Texts themselves are read again for what is found in them.
 
 The same is removed as by a suffix array over the words (Lee et al. 2021, arXiv 2107.06499; RefinedWeb, Penedo et al.
 2023, arXiv 2306.01116), but that the first copy always stays.
