@@ -87,7 +87,7 @@ class CorpusAudit:
 
     @property
     def _cuts(self) -> bool:
-        return self.config.dedup.lines.unit != "off"
+        return self.config.dedup.lines.unit != "off" or self.config.dedup.spans.enabled
 
     def _texts(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
         wrong = "text_digest <> sha256(text) or text_bytes <> strlen(text)"

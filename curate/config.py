@@ -284,6 +284,29 @@ class LinesConfig(StageConfig):
     """What stands in more documents than this is removed from all but the first of them."""
 
 
+class SpansConfig(StageConfig):
+    """Runs of words that stand in another document: quoted passages, press releases, templates."""
+
+    enabled: bool = False
+    """Remove them from all but the first document that holds them."""
+    min_length: int = Field(default=50, ge=10)
+    """Words from which a run counts; a letter of a script without spaces is a word. Lee et al. 2021 and RefinedWeb
+    take 50 subword tokens, which is fewer words."""
+
+
+class SemanticConfig(StageConfig):
+    """Documents that say the same in other words, by embeddings of how they begin; needs the extra `semantic`."""
+
+    enabled: bool = False
+    """Remove all but one of them, after exact and near copies."""
+    threshold: float = Field(default=0.95, gt=0, le=1)
+    """Cosine similarity from which a document counts as a copy."""
+    languages: tuple[str, ...] = Field(default=("en",), min_length=1)
+    """ISO 639 codes of the documents that are compared: the model has read English."""
+    cluster_size: int = Field(default=1000, ge=1)
+    """Documents in a cluster, on average; only those of one cluster are compared."""
+
+
 class PiiConfig(StageConfig):
     """Personal data and secrets: all kinds are counted, some are replaced by a placeholder such as `<EMAIL>`."""
 
@@ -303,7 +326,7 @@ class FlaggedConfig(StageConfig):
 
 
 class DedupConfig(StageConfig):
-    """URL, exact, near and line duplicates: what is compared, and who stays."""
+    """Duplicates, of documents, lines and runs of words: what is compared, and who stays."""
 
     scope: Literal["global", "crawl"] = "global"
     """Compare all documents, or only those of one crawl: FineWeb found what crawls share worth keeping."""
@@ -337,6 +360,10 @@ class DedupConfig(StageConfig):
     """Signal by which the better copy stays, among sources of the same priority: higher is better."""
     lines: LinesConfig = LinesConfig()
     """Lines and paragraphs across documents."""
+    spans: SpansConfig = SpansConfig()
+    """Runs of words across documents, after lines."""
+    semantic: SemanticConfig = SemanticConfig()
+    """Copies in meaning."""
     max_cluster_share: float = Field(default=0.5, gt=0, le=1)
     """The audit refuses a corpus of which one document and its copies were a larger share."""
     max_removed_share: float = Field(default=0.95, gt=0, le=1)

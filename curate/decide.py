@@ -18,6 +18,7 @@ from millpond.curate.dedup.find import COLUMNS, find_duplicates
 from millpond.curate.dedup.lines import shortened
 from millpond.curate.dedup.rank import ranked
 from millpond.curate.dedup.scratch import Scratch
+from millpond.curate.dedup.spans import without_spans
 from millpond.curate.presets import rules_for
 from millpond.curate.rules import Rule, rules_digest, sql_verdict
 from millpond.ledger import Entry, Ledger
@@ -95,6 +96,10 @@ def _cuts(config: DedupConfig) -> Iterator[Callable[[DataFrame, Scratch], _Cut]]
     if lines.unit != "off":
         rule, threshold = f"{lines.unit}.max_documents", float(lines.max_documents)
         yield lambda kept, scratch: _Cut(shortened(kept, lines, scratch), rule, Reason.LINE, threshold)
+    spans = config.spans
+    if spans.enabled:
+        least = float(spans.min_length)
+        yield lambda kept, scratch: _Cut(without_spans(kept, spans, scratch), "spans.min_length", Reason.SPAN, least)
 
 
 def _cut(kept: DataFrame, cut: _Cut) -> DataFrame:

@@ -98,7 +98,7 @@ def _rejects(gx: Any) -> list[Any]:
 def _duplicates(gx: Any) -> list[Any]:
     return [
         gx.ExpectColumnValuesToBeUnique(column="doc_id"),
-        gx.ExpectColumnValuesToBeInSet(column="kind", value_set=["url", "exact", "near"]),
+        gx.ExpectColumnValuesToBeInSet(column="kind", value_set=["url", "exact", "near", "semantic"]),
         gx.ExpectColumnValuesToBeBetween(column="jaccard", min_value=0.0, max_value=1.0),
         gx.ExpectColumnValuesToBeBetween(column="of_itself", max_value=0),
     ]

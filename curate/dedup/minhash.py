@@ -10,15 +10,13 @@ permutations: datasketch 2.0, a·h + b modulo 2^32 with odd a over MurmurHash3's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from millpond.curate.dedup.shingles import Hashes, Kind, Shingles
+from millpond.curate.dedup.shingles import Hashes, Kind, Shingles, groups
 
-# So many characters of texts are shingled together, and so many permutations of their shingles taken at a time,
-# that what is worked on stays in a processor's cache.
-_GROUP = 1 << 17
+# So many permutations are taken at a time that what is worked on stays in a processor's cache.
 _ROWS = 4
 _EMPTY = np.uint32(0xFFFFFFFF)
 
@@ -36,7 +34,7 @@ class MinHasher:
 
     def signatures(self, texts: Iterable[str]) -> list[bytes]:
         """Signature of each text as `num_perm` little-endian uint32 values; all ones for a text without shingles."""
-        return [row.tobytes() for group in _groups(texts) for row in self._signatures(group)]
+        return [row.tobytes() for group in groups(texts) for row in self._signatures(group)]
 
     def _signatures(self, texts: Sequence[str]) -> Hashes:
         hashes, starts, stops = self.shingles.hashes(texts)
@@ -51,18 +49,6 @@ class MinHasher:
             values += self._offsets[at : at + _ROWS]
             result[filled, at : at + _ROWS] = np.minimum.reduceat(values, bounds, axis=1)[:, ::2].T
         return result
-
-
-def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
-    group, size = [], 0
-    for text in texts:
-        group.append(text)
-        size += len(text)
-        if size >= _GROUP:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
 
 
 def _finalised(hashes: Hashes) -> Hashes:

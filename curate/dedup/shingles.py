@@ -15,7 +15,7 @@ that fit a processor's cache, and is linear in the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Literal
 
@@ -27,8 +27,8 @@ from millpond.curate.signals.characters import code_points
 from millpond.curate.signals.words import content_words
 
 Hashes = npt.NDArray[np.uint32]
-_Wide = npt.NDArray[np.uint64]
-_Places = npt.NDArray[np.intp]
+Wide = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.intp]
 Kind = Literal["words", "characters"]
 
 _MASK = (1 << 64) - 1
@@ -36,7 +36,8 @@ _CHARACTER_BASE = 0x9DDFEA08EB382D69
 _TOKEN_BASE = 0x9E3779B97F4A7C15
 _MIXER = 0xD6E8FEB86659FD93
 _BLOCK = 1 << 15
-_ALONE = np.uint32(1 << 31)
+_GROUP = 1 << 17
+ALONE = np.uint32(1 << 31)
 
 
 def word_shingle_hash(shingle: bytes) -> int:
@@ -70,7 +71,7 @@ def _mixed_one(value: int) -> int:
     return value ^ value >> 32
 
 
-def _mixed(values: _Wide) -> _Wide:
+def _mixed(values: Wide) -> Wide:
     """Spread near values over 64 bits, in place."""
     half = np.uint64(32)
     values ^= values >> half
@@ -86,27 +87,18 @@ class Shingles:
         self.ngram = ngram
         self.kind = kind
 
-    def hashes(self, texts: Sequence[str]) -> tuple[Hashes, _Places, _Places]:
+    def hashes(self, texts: Sequence[str]) -> tuple[Hashes, Places, Places]:
         """All shingles of all texts, as often as they occur.
 
         Returns:
             hashes, starts and stops: the shingles of text i are `hashes[starts[i]:stops[i]]`; what lies between
             belongs to none.
         """
-        # Each text is followed by a line break, which separates words and has a place among the characters.
-        codes = code_points("".join(f"{text}\n" for text in texts))
-        lasts = np.cumsum([len(text) + 1 for text in texts], dtype=np.intp) - 1
-        if self.kind == "words":
-            tokens, ends = _words(codes)
-            stops = np.searchsorted(ends, lasts)
-            starts = np.concatenate(([0], stops[:-1]))
-        else:
-            tokens, stops = _mixed(codes.astype(np.uint64)), lasts
-            starts = np.concatenate(([0], stops[:-1] + 1))
-        hashes, shift = _rolled(tokens, self.ngram), self.ngram - 1
+        tokens, starts, stops = text_words(texts) if self.kind == "words" else _text_characters(texts)
+        hashes, shift = _shingled(tokens, self.ngram), self.ngram - 1
         # Shorter texts have their one shingle behind all others.
         short = np.flatnonzero((starts < stops) & (stops - starts <= shift))
-        more = [_rolled(tokens[starts[text] : stops[text]], int(stops[text] - starts[text])) for text in short]
+        more = [_shingled(tokens[starts[text] : stops[text]], int(stops[text] - starts[text])) for text in short]
         stops = np.maximum(stops - shift, starts)
         starts[short] = len(hashes) + np.arange(len(short))
         stops[short] = starts[short] + 1
@@ -118,6 +110,19 @@ class Shingles:
         return np.unique(hashes[start:stop])
 
 
+def groups(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts in groups of a size to hash together, so that what is worked on stays in a processor's cache."""
+    group, size = [], 0
+    for text in texts:
+        group.append(text)
+        size += len(text)
+        if size >= _GROUP:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
 def jaccard(first: Hashes, second: Hashes) -> float:
     """Jaccard similarity of two sets of distinct hashes; 0 where both are empty."""
     common = len(np.intersect1d(first, second, assume_unique=True))
@@ -125,29 +130,61 @@ def jaccard(first: Hashes, second: Hashes) -> float:
     return common / union if union else 0.0
 
 
-def _rolled(tokens: _Wide, ngram: int) -> Hashes:
-    """The hash of each run of `ngram` tokens."""
-    places = max(len(tokens) - ngram + 1, 0)
-    combined = tokens[:places].copy()
-    for shift in range(1, ngram):
+def text_words(texts: Sequence[str]) -> tuple[Wide, Places, Places]:
+    """Mixed hashes of the words of all texts, starts and stops: those of text i are `hashes[starts[i]:stops[i]]`."""
+    codes, lasts = _joined(texts)
+    hashes, ends = _words(codes)
+    stops = np.searchsorted(ends, lasts)
+    return hashes, np.concatenate(([0], stops[:-1])), stops
+
+
+def _text_characters(texts: Sequence[str]) -> tuple[Wide, Places, Places]:
+    codes, lasts = _joined(texts)
+    return _mixed(codes.astype(np.uint64)), np.concatenate(([0], lasts[:-1] + 1)), lasts
+
+
+def _joined(texts: Sequence[str]) -> tuple[Hashes, Places]:
+    """Code points of all texts, and the place behind each text: a line break, which separates words."""
+    codes = code_points("".join(f"{text}\n" for text in texts))
+    return codes, np.cumsum([len(text) + 1 for text in texts], dtype=np.intp) - 1
+
+
+def rolled(tokens: Wide, length: int) -> Wide:
+    """The polynomial, modulo 2^64, of each run of `length` tokens.
+
+    That of a run is made of those of its halves, so the work grows with the logarithm of the length.
+    """
+    if length == 1 or len(tokens) < length:
+        return tokens[: max(len(tokens) - length + 1, 0)].copy()
+    half, odd = divmod(length, 2)
+    parts = rolled(tokens, half)
+    combined = parts[:-half] * np.uint64(pow(_TOKEN_BASE, half, 1 << 64))
+    combined += parts[half:]
+    if odd:
+        combined = combined[:-1]
         combined *= np.uint64(_TOKEN_BASE)
-        combined += tokens[shift : shift + places]
-    return (combined >> np.uint64(32)).astype(np.uint32)
+        combined += tokens[length - 1 :]
+    return combined
 
 
-def _words(codes: Hashes) -> tuple[_Wide, _Places]:
+def _shingled(tokens: Wide, ngram: int) -> Hashes:
+    """The hash of each run of `ngram` tokens."""
+    return (rolled(tokens, ngram) >> np.uint64(32)).astype(np.uint32)
+
+
+def _words(codes: Hashes) -> tuple[Wide, Places]:
     """Mixed hash and last place of each word among code points, of which the last is a separator."""
-    table, (up, down) = _letters(), powers(_CHARACTER_BASE, _BLOCK + 1)
-    hashes: list[_Wide] = [np.empty(0, dtype=np.uint64)]
-    places: list[_Places] = [np.empty(0, dtype=np.intp)]
+    table, (up, down) = letter_table(), powers(_CHARACTER_BASE, _BLOCK + 1)
+    hashes: list[Wide] = [np.empty(0, dtype=np.uint64)]
+    places: list[Places] = [np.empty(0, dtype=np.intp)]
     begun = np.zeros(1, dtype=np.uint64)  # what a block holds of a word that goes on in the next
     for start in range(0, len(codes), _BLOCK):
         letters = table.take(codes[start : start + _BLOCK + 1])
         size = min(_BLOCK, len(letters))
         # A word ends before a separator, before a letter that is a word alone, and with such a letter.
-        bounds = (letters - np.uint32(1)) >= _ALONE - np.uint32(1)
+        bounds = (letters - np.uint32(1)) >= ALONE - np.uint32(1)
         ends = np.flatnonzero((letters[:-1] != 0) & (bounds[:-1] | bounds[1:]))
-        sums = (letters[:size] & ~_ALONE) * down[:size]
+        sums = (letters[:size] & ~ALONE) * down[:size]
         sums[:1] += begun
         np.cumsum(sums, out=sums)
         pieces = np.diff(sums[np.append(ends, size - 1)], prepend=np.uint64(0)) * up[np.append(ends, size)]
@@ -158,7 +195,7 @@ def _words(codes: Hashes) -> tuple[_Wide, _Places]:
 
 
 @cache
-def _letters() -> Hashes:
+def letter_table() -> Hashes:
     """Code point → its lower case, with the highest bit set if it is a word alone; 0 if it is part of no word."""
     letters = np.arange(0x110000, dtype=np.uint32)
     # What lies beyond these planes is private or not assigned, and part of words.
@@ -170,6 +207,6 @@ def _letters() -> Hashes:
     letters[codes] = 0
     parts = code_points("".join(words))
     letters[parts] = parts
-    letters[code_points("".join(word for word in words if len(word) == 1))] |= _ALONE
+    letters[code_points("".join(word for word in words if len(word) == 1))] |= ALONE
     letters[codes] = letters[code_points("".join(lower))]
     return letters

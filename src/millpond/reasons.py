@@ -47,6 +47,8 @@ class Reason(StrEnum):
     URL = "url"
     EXACT = "exact"
     NEAR = "near"
+    SEMANTIC = "semantic"
     LINE = "line"  # nothing left but what stands in other documents, or a copy of such a document
+    SPAN = "span"  # the same, where runs of words are compared
     # tokenize
     NO_TOKENS = "no_tokens"

@@ -261,10 +261,12 @@ DUPLICATES = TableSpec(
             ("doc_id", STRING),
             ("url", STRING),
             ("keeper_id", STRING),
-            ("kind", STRING),  # url, exact or near
+            ("kind", STRING),  # url, exact, near or semantic
             ("jaccard", FLOAT),  # true Jaccard of the shingle sets of doc_id and keeper_id
             ("cluster_id", STRING),
             ("text_bytes", LONG),
+            # Of semantic copies: cosine of the embeddings, for a copy of a semantic copy that one's.
+            ("similarity", FLOAT),
         ),
         required=("doc_id", "keeper_id", "kind", "jaccard", "cluster_id"),
     ),

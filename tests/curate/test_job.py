@@ -149,6 +149,29 @@ def test_what_many_documents_hold_goes_from_all_but_the_first(lake: Lake, tmp_pa
     assert (len(rejects), gone) == ((0, 1) if kept_menu <= {"3", "4"} else (2, 0))
 
 
+def test_passages_stay_in_one_document(lake: Lake, tmp_path: Path) -> None:
+    """A passage of three documents, one of which is nothing else."""
+    passage = "Whoever finds this passage in a second place may take it out there, since it says nothing new."
+    own = ["One page begins with words that are its own alone.", "Quite another opening, as far as anyone here knows."]
+    texts = [*(f"{text}\n\n{passage}" for text in own), passage]
+    path = tmp_path / "passages.jsonl"
+    path.write_text("".join(json.dumps({"url": f"http://h.test/{n}", "text": t}) + "\n" for n, t in enumerate(texts)))
+    ingest_files(lake, [str(path)], IngestConfig.model_validate({"text": {"url_column": "url"}}))
+    dedup = {"spans": {"enabled": True, "min_length": 15}}
+    curate(lake, CurateConfig.model_validate({"rules": {"preset": "none"}, "dedup": dedup}))
+    left = sorted(lake.read("corpus.documents")["text"].to_pylist())
+    rejects = [(row["stage"], row["reason"], row["rule"]) for row in lake.read("corpus.rejects").to_pylist()]
+    # Whose id is the smallest keeps it.
+    assert (left, rejects) in (
+        (sorted([texts[0], own[1]]), [("dedup", "span", "spans.min_length")]),
+        (sorted([own[0], texts[1]]), [("dedup", "span", "spans.min_length")]),
+        (sorted([*own, passage]), []),
+    )
+    removed = sum(len(text) for text in texts) - sum(map(len, left)) - len(rejects) * len(passage)
+    ledger = {(row["entry"], row["unit"], row["reason"]): row["amount"] for row in lake.read("ops.ledger").to_pylist()}
+    assert ledger["transformed", "bytes", "repeated_text"] == removed
+
+
 def test_personal_data_is_masked_and_the_ledger_balances(lake: Lake, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("spam\n")

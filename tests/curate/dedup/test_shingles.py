@@ -44,7 +44,7 @@ def test_words_are_content_words(text: str) -> None:
 
 
 def test_every_code_point_is_a_letter_where_it_is_in_a_word() -> None:
-    table = module._letters()
+    table = module.letter_table()
     for code in (*range(0, 0x30000, 7), 0xE0067, 0xE0FFF, 0xE1000, 0xF0000, 0x10FFFF):
         words = content_words(chr(code) * 2)
         assert (table[code] == 0) == (not words), hex(code)
