@@ -24,6 +24,7 @@ from millpond.curate.audit import CorpusAudit
 from millpond.curate.candidates import PAGE_COLUMNS, Candidates
 from millpond.curate.config import CurateConfig
 from millpond.curate.decide import decide
+from millpond.curate.eval_sets import read_examples
 from millpond.curate.models.scores import Scores
 from millpond.datafile import DataFileEntry
 from millpond.errors import LakeError
@@ -45,13 +46,15 @@ def curate(lake: Lake, config: CurateConfig) -> Outcome:
 
     Raises:
         LakeError: there are no pages.
-        InputError: a model file is missing, damaged or foreign.
+        InputError: a model or evaluation file is missing, damaged or foreign.
         AuditError: the result was refused; the corpus is as it was.
     """
     snapshot = lake.tables().get(PAGES.name)
     if snapshot is None:
         raise LakeError(f"{lake.uri} has no pages yet: run `millpond ingest` first")
     Scores(config)  # a model file that cannot be used is said here, not by a worker
+    for _ in read_examples(config.decontaminate.sets):
+        pass  # nor an evaluation file after all pages are read
     run = Run(lake, "curate", config, {PAGES.name: snapshot})
     if release := run.released(standing=True):
         return run.unchanged(release)

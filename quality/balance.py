@@ -92,6 +92,14 @@ CONSERVED: dict[str, tuple[str, ...]] = {
         select 'duplicate ' || d.doc_id || ' names a keeper that is not kept: ' || d.keeper_id
         from new_corpus_duplicates d anti join new_corpus_documents k on d.keeper_id = k.doc_id
         """,
+        """
+        select 'reject ' || doc_id || ' is said to hold an example, and none is named' from new_corpus_rejects
+        anti join new_corpus_contamination using (doc_id) where reason = 'contaminated'
+        """,
+        """
+        select 'contamination of ' || doc_id || ', which is no candidate with text' from new_corpus_contamination
+        anti join (select doc_id from new_corpus_candidates where outcome = 'ok') using (doc_id)
+        """,
     ),
     "train": (
         """

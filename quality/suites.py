@@ -15,6 +15,7 @@ from millpond.errors import require
 from millpond.reasons import Reason
 from millpond.schemas import (
     CANDIDATES,
+    CONTAMINATION,
     DOCUMENTS,
     DUPLICATES,
     PAGES,
@@ -104,6 +105,16 @@ def _duplicates(gx: Any) -> list[Any]:
     ]
 
 
+def _contamination(gx: Any) -> list[Any]:
+    return [
+        gx.ExpectColumnValuesToMatchRegex(column="doc_id", regex=HEX_32),
+        gx.ExpectColumnValuesToBeBetween(column="example", min_value=1),
+        gx.ExpectColumnValuesToBeBetween(column="ngrams", min_value=1),
+        gx.ExpectColumnValuesToBeBetween(column="share", min_value=0.0, max_value=1.0),
+        gx.ExpectColumnValuesToBeBetween(column="ngram_chars", min_value=1),
+    ]
+
+
 def _token_rejects(gx: Any) -> list[Any]:
     return [
         gx.ExpectColumnValuesToBeUnique(column="doc_id"),
@@ -148,6 +159,7 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(REJECTS.name, 0, _rejects),
         Suite(DUPLICATES.name, 0, _duplicates, {"of_itself": "case when doc_id = keeper_id then 1 else 0 end"}),
+        Suite(CONTAMINATION.name, 0, _contamination, {"ngram_chars": "length(first_ngram)"}),
         Suite(TOKEN_REJECTS.name, 0, _token_rejects),
         Suite(SHARDS.name, 1, _shards),
     )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ from millpond.curate.signals.characters import code_points
 from millpond.curate.signals.words import content_words
 
 Hashes = npt.NDArray[np.uint32]
-_Wide = npt.NDArray[np.uint64]
+Wide = npt.NDArray[np.uint64]
 _Places = npt.NDArray[np.intp]
 Kind = Literal["words", "characters"]
 
@@ -70,7 +71,7 @@ def _mixed_one(value: int) -> int:
     return value ^ value >> 32
 
 
-def _mixed(values: _Wide) -> _Wide:
+def _mixed(values: Wide) -> Wide:
     """Spread near values over 64 bits, in place."""
     half = np.uint64(32)
     values ^= values >> half
@@ -93,20 +94,11 @@ class Shingles:
             hashes, starts and stops: the shingles of text i are `hashes[starts[i]:stops[i]]`; what lies between
             belongs to none.
         """
-        # Each text is followed by a line break, which separates words and has a place among the characters.
-        codes = code_points("".join(f"{text}\n" for text in texts))
-        lasts = np.cumsum([len(text) + 1 for text in texts], dtype=np.intp) - 1
-        if self.kind == "words":
-            tokens, ends = _words(codes)
-            stops = np.searchsorted(ends, lasts)
-            starts = np.concatenate(([0], stops[:-1]))
-        else:
-            tokens, stops = _mixed(codes.astype(np.uint64)), lasts
-            starts = np.concatenate(([0], stops[:-1] + 1))
-        hashes, shift = _rolled(tokens, self.ngram), self.ngram - 1
+        tokens, starts, stops = token_hashes(texts, self.kind)
+        hashes, shift = _upper(runs(tokens, self.ngram)), self.ngram - 1
         # Shorter texts have their one shingle behind all others.
         short = np.flatnonzero((starts < stops) & (stops - starts <= shift))
-        more = [_rolled(tokens[starts[text] : stops[text]], int(stops[text] - starts[text])) for text in short]
+        more = [_upper(runs(tokens[starts[text] : stops[text]], int(stops[text] - starts[text]))) for text in short]
         stops = np.maximum(stops - shift, starts)
         starts[short] = len(hashes) + np.arange(len(short))
         stops[short] = starts[short] + 1
@@ -125,20 +117,50 @@ def jaccard(first: Hashes, second: Hashes) -> float:
     return common / union if union else 0.0
 
 
-def _rolled(tokens: _Wide, ngram: int) -> Hashes:
-    """The hash of each run of `ngram` tokens."""
+def token_hashes(texts: Sequence[str], kind: Kind = "words") -> tuple[Wide, _Places, _Places]:
+    """The 64-bit hash of each word or character of all texts.
+
+    Returns:
+        hashes, starts and stops: the tokens of text i are `hashes[starts[i]:stops[i]]`. Words of a text follow on
+        those of the text before; between characters lie the line breaks that end texts.
+    """
+    # Each text is followed by a line break, which separates words and has a place among the characters.
+    codes = code_points("".join(f"{text}\n" for text in texts))
+    lasts = np.cumsum([len(text) + 1 for text in texts], dtype=np.intp) - 1
+    if kind == "characters":
+        return _mixed(codes.astype(np.uint64)), np.concatenate(([0], lasts[:-1] + 1)), lasts
+    tokens, ends = _words(codes)
+    stops = np.searchsorted(ends, lasts)
+    return tokens, np.concatenate(([0], stops[:-1])), stops
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, of which `token_hashes` gives the hashes."""
+    codes = code_points(f"{text}\n")
+    _, ends = _words(codes)
+    lower = (_letters().take(codes) & ~_ALONE).tobytes().decode("utf-32-le", "surrogatepass")
+    # Before a word lie separators alone, which are zeros here.
+    return [lower[start:end].lstrip("\0") for start, end in pairwise([0, *(ends + 1).tolist()])]
+
+
+def runs(tokens: Wide, ngram: int) -> Wide:
+    """The 64-bit hash of each run of `ngram` tokens, across texts, too."""
     places = max(len(tokens) - ngram + 1, 0)
     combined = tokens[:places].copy()
     for shift in range(1, ngram):
         combined *= np.uint64(_TOKEN_BASE)
         combined += tokens[shift : shift + places]
-    return (combined >> np.uint64(32)).astype(np.uint32)
+    return combined
 
 
-def _words(codes: Hashes) -> tuple[_Wide, _Places]:
+def _upper(hashes: Wide) -> Hashes:
+    return (hashes >> np.uint64(32)).astype(np.uint32)
+
+
+def _words(codes: Hashes) -> tuple[Wide, _Places]:
     """Mixed hash and last place of each word among code points, of which the last is a separator."""
     table, (up, down) = _letters(), powers(_CHARACTER_BASE, _BLOCK + 1)
-    hashes: list[_Wide] = [np.empty(0, dtype=np.uint64)]
+    hashes: list[Wide] = [np.empty(0, dtype=np.uint64)]
     places: list[_Places] = [np.empty(0, dtype=np.intp)]
     begun = np.zeros(1, dtype=np.uint64)  # what a block holds of a word that goes on in the next
     for start in range(0, len(codes), _BLOCK):

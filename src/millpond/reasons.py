@@ -43,10 +43,15 @@ class Reason(StrEnum):
     UNIGRAMS = "unigrams"
     PERPLEXITY = "perplexity"
     CLASSIFIER = "classifier"
+    CONTAMINATED = "contaminated"  # holds text of an evaluation set
     # curate: duplicates, by kind
     URL = "url"
     EXACT = "exact"
     NEAR = "near"
     LINE = "line"  # nothing left but what stands in other documents, or a copy of such a document
+    # mix: what a mixture leaves out
+    NO_COMPONENT = "no_component"
+    CAP = "cap"
+    NOT_SAMPLED = "not_sampled"
     # tokenize
     NO_TOKENS = "no_tokens"
