@@ -1,10 +1,10 @@
 """Decide: what becomes of each candidate → `corpus.documents`, `corpus.rejects`, `corpus.duplicates`, the ledger.
 
 Candidates are read, never changed. In this order: the first rule that fails rejects a candidate; so does text of an
-evaluation set; of the others copies go (of an address, of a text, near ones); what is kept then loses the text that other documents hold too, and a
-document that loses all of it is rejected. Neither rules nor copies are judged again after that, so a shortened text
-may be under a rule's bound, or equal to another. The result depends on the candidates and the configuration
-alone, not on partitions or order.
+evaluation set; of the others copies go (of an address, of a text, near ones); what is kept then loses the text that
+other documents hold too, and a document that loses all of it is rejected. Neither rules nor copies are judged again
+after that, so a shortened text may be under a rule's bound, or equal to another. The result depends on the candidates
+and the configuration alone, not on partitions or order.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Decontamination: which documents hold texts that models are evaluated on → rows of `corpus.contamination`.
 
 Three steps over the documents that the rules keep: each is searched for the n-grams of the evaluation sets
-(`millpond.curate.ngram_index`); n-grams that more than `max_documents` documents hold are commonplace and dropped, where
-documents of the same text count once; what is left says which examples a document holds, and how much of them. The
-index goes to every worker once, and the texts are read once, whatever the number of sets.
+(`millpond.curate.ngram_index`); n-grams that more than `max_documents` documents hold are commonplace and dropped,
+where documents of the same text count once; what is left says which examples a document holds, and how much of them.
+The index goes to every worker once, and the texts are read once, whatever the number of sets.
 
 A set that stands in more than `max_documents` different documents is taken for commonplace, too: raise the number for
 a set known to be copied widely. The rows depend on the documents and the settings alone.

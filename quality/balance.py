@@ -60,6 +60,15 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
             "from new_corpus_documents d join new_corpus_candidates c using (doc_id)",
         ),
     ),
+    "mix": (
+        Recount("documents", "in", "select null, count(*) from in_corpus_documents"),
+        Recount("documents", "out", "select null, count(*) from new_corpus_mixture"),
+        Recount("documents", "rejected", "select reason, count(*) from new_corpus_mixture_rejects group by 1"),
+        Recount("bytes", "in", f"select null, {_bytes('text_bytes')} from in_corpus_documents"),
+        Recount("bytes", "out", f"select null, {_bytes('copies * text_bytes')} from new_corpus_mixture"),
+        Recount("bytes", "removed", "select reason, sum(text_bytes) from new_corpus_mixture_rejects group by 1"),
+        Recount("bytes", "transformed", "select 'repeat', sum((1 - copies) * text_bytes) from new_corpus_mixture"),
+    ),
     "tokenize": (
         Recount("documents", "in", "select null, count(*) from in_corpus_documents"),
         Recount("documents", "out", "select null, count(distinct doc_id) from new_tokens_documents"),
@@ -99,6 +108,19 @@ CONSERVED: dict[str, tuple[str, ...]] = {
         """
         select 'contamination of ' || doc_id || ', which is no candidate with text' from new_corpus_contamination
         anti join (select doc_id from new_corpus_candidates where outcome = 'ok') using (doc_id)
+        """,
+    ),
+    "mix": (
+        """
+        with named as (
+            select doc_id, text_bytes from new_corpus_mixture
+            union all select doc_id, text_bytes from new_corpus_mixture_rejects
+        )
+        select 'document ' || coalesce(d.doc_id, n.doc_id) || ' is named ' || count(n.doc_id)
+            || ' times by the mixture or as left out, and ' || count(distinct d.doc_id) || ' times in the corpus'
+        from in_corpus_documents d full join named n using (doc_id)
+        group by d.doc_id, n.doc_id having count(n.doc_id) <> 1 or count(distinct d.doc_id) <> 1
+            or min(n.text_bytes) <> min(d.text_bytes)
         """,
     ),
     "train": (

@@ -18,6 +18,8 @@ from millpond.schemas import (
     CONTAMINATION,
     DOCUMENTS,
     DUPLICATES,
+    MIXTURE,
+    MIXTURE_REJECTS,
     PAGES,
     REJECTS,
     SHARDS,
@@ -115,6 +117,24 @@ def _contamination(gx: Any) -> list[Any]:
     ]
 
 
+def _mixture(gx: Any) -> list[Any]:
+    return [
+        gx.ExpectColumnValuesToBeUnique(column="doc_id"),
+        gx.ExpectColumnValuesToMatchRegex(column="doc_id", regex=HEX_32),
+        gx.ExpectColumnValuesToNotBeNull(column="component"),
+        gx.ExpectColumnValuesToBeBetween(column="copies", min_value=1),
+        gx.ExpectColumnValuesToBeBetween(column="text_bytes", min_value=1),
+    ]
+
+
+def _mixture_rejects(gx: Any) -> list[Any]:
+    reasons = [Reason.NO_COMPONENT, Reason.CAP, Reason.NOT_SAMPLED]
+    return [
+        gx.ExpectColumnValuesToBeUnique(column="doc_id"),
+        gx.ExpectColumnValuesToBeInSet(column="reason", value_set=reasons),
+    ]
+
+
 def _token_rejects(gx: Any) -> list[Any]:
     return [
         gx.ExpectColumnValuesToBeUnique(column="doc_id"),
@@ -160,6 +180,8 @@ SUITES: dict[str, Suite] = {
         Suite(REJECTS.name, 0, _rejects),
         Suite(DUPLICATES.name, 0, _duplicates, {"of_itself": "case when doc_id = keeper_id then 1 else 0 end"}),
         Suite(CONTAMINATION.name, 0, _contamination, {"ngram_chars": "length(first_ngram)"}),
+        Suite(MIXTURE.name, 1, _mixture),
+        Suite(MIXTURE_REJECTS.name, 0, _mixture_rejects),
         Suite(TOKEN_REJECTS.name, 0, _token_rejects),
         Suite(SHARDS.name, 1, _shards),
     )

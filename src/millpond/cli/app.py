@@ -192,6 +192,20 @@ def count_unigrams(
     curating.count_unigrams(data, text_field, lake, language, to, at_least)
 
 
+@app.command(rich_help_panel=STAGES, epilog=_examples("mix --config corpus.toml"))
+def mix(
+    lake: options.Lake = None,
+    config: options.Config = None,
+    set: options.Set = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Choose which documents a training corpus holds, by weights, caps and repeats, into corpus.mixture."""
+    need("quality")
+    from millpond.cli import sharing
+
+    sharing.mix(open_lake(lake), config, set or ())
+
+
 @app.command(rich_help_panel=STAGES, epilog=_examples("tokenize --set vocab_size=8192 --set context_length=512"))
 def tokenize(
     lake: options.Lake = None,

@@ -1,0 +1,26 @@
+"""`millpond mix`: what a corpus is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from millpond.cli import output
+from millpond.config import load
+from millpond.curate.mix.config import MixConfig
+from millpond.curate.mix.job import mix as mix_documents
+from millpond.curate.mix.job import summary
+from millpond.lake import Lake
+
+
+def mix(lake: Lake, config: Path | None, overrides: Iterable[str]) -> None:
+    """Publish a mixture and show what it has of each component, beside what was asked for."""
+    settings = load(MixConfig, config, "mix", overrides)
+    outcome = mix_documents(lake, settings)
+    found = [asdict(share) for share in summary(lake, settings)]
+    if output.is_json():
+        output.value(vars(outcome) | {"components": found})
+        return
+    output.outcome(outcome)
+    output.table(list(found[0]), [list(share.values()) for share in found])
