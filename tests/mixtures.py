@@ -6,20 +6,27 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from millpond.config import StageConfig
+from millpond.curate.config import CurateConfig
 from millpond.datafile import DataFileEntry, write_rows
 from millpond.lake import Lake
 from millpond.publish import Mode, Run
 
 
-class Settings(StageConfig):
-    """Nothing to set."""
-
-
-def publish_corpus(lake: Lake, documents: Sequence[Mapping[str, Any]], parts: int = 1) -> None:
+def publish_corpus(
+    lake: Lake, documents: Sequence[Mapping[str, Any]], parts: int = 1, config: CurateConfig | None = None
+) -> None:
     """Publish documents, as `text` and any columns of `corpus.documents`, and `crawl`, in so many files."""
     rows = [_row(number, document) for number, document in enumerate(documents)]
-    run = Run(lake, "curate", Settings(), {"files": parts, "rows": len(rows)})
+    run = Run(lake, "curate", config or CurateConfig(), {"files": parts, "rows": len(rows)})
+    run.ledger.add("documents", "in", len(rows) + 3)
+    run.ledger.add("documents", "out", len(rows))
+    run.ledger.add("documents", "rejected", 2, "language")
+    run.ledger.add("documents", "duplicate", 1, "near")
+    size = sum(row["text_bytes"] for row in rows)
+    run.ledger.add("bytes", "in", size + 1500)
+    run.ledger.add("bytes", "out", size)
+    run.ledger.add("bytes", "removed", 500, "language")
+    run.ledger.add("bytes", "transformed", 1000, "extract")
     for table in ("corpus.documents", "corpus.candidates"):
         entries: list[DataFileEntry] = []
         for part in range(parts):

@@ -255,6 +255,33 @@ def evaluate(
     output.outcome(evaluate_on_lake(open_lake(lake), settings, run))
 
 
+export = typer.Typer(help="Write what the lake holds for other tools.", no_args_is_help=True)
+app.add_typer(export, name="export", rich_help_panel=STAGES)
+
+
+@export.command(
+    "corpus", epilog=_examples("export corpus my-corpus --license odc-by", "export corpus mixed --mixture")
+)
+def export_corpus(
+    folder: Annotated[Path, typer.Argument(help="New or empty folder.")],
+    mixture: Annotated[bool, typer.Option("--mixture", help="The released mixture, with its repeats.")] = False,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="A split as tokenization drew it; repeatable.", show_default="all documents, as train"),
+    ] = None,
+    max_shard_bytes: Annotated[int, typer.Option(min=1, help="Bytes of text of a shard.")] = 500_000_000,
+    license: Annotated[str | None, typer.Option(help="For the card, as the Hub names it, e.g. odc-by.")] = None,
+    lake: options.Lake = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Write the corpus as Parquet shards and a dataset card, as Hugging Face datasets reads them."""
+    need("curate")
+    from millpond.cli import sharing
+    from millpond.curate.export.job import Choice
+
+    sharing.export(open_lake(lake), folder, Choice(mixture, tuple(split or ()), max_shard_bytes, license))
+
+
 @app.command(rich_help_panel=LOOKING, epilog=_examples("report --to report.html"))
 def report(
     lake: options.Lake = None,

@@ -1,4 +1,4 @@
-"""`millpond mix`: what a corpus is made of."""
+"""`millpond mix` and `millpond export corpus`: what a corpus is made of, and how others get it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from millpond.cli import output
 from millpond.config import load
+from millpond.curate.export.job import Choice, export_corpus
 from millpond.curate.mix.config import MixConfig
 from millpond.curate.mix.job import mix as mix_documents
 from millpond.curate.mix.job import summary
@@ -24,3 +25,14 @@ def mix(lake: Lake, config: Path | None, overrides: Iterable[str]) -> None:
         return
     output.outcome(outcome)
     output.table(list(found[0]), [list(share.values()) for share in found])
+
+
+def export(lake: Lake, folder: Path, choice: Choice) -> None:
+    """Write the corpus to a folder and show what is there."""
+    written = export_corpus(lake, folder, choice)
+    if output.is_json():
+        output.value({"folder": str(folder), "splits": [asdict(split) for split in written.splits]})
+        return
+    output.line(f"{folder}: README.md and")
+    columns = ("split", "shards", "rows", "bytes", "file_bytes")
+    output.table(columns, [[getattr(split, column) for column in columns] for split in written.splits])
