@@ -192,10 +192,14 @@ def _rules(rules: Iterable[Rule]) -> str:
         if rule.allowed is not None:
             bound = f"in {', '.join(rule.allowed)}"
         else:
-            bound = f"{'≥' if rule.minimum is not None else '≤'} {rule.threshold}"
-        own = "; ".join(f"{code}: {'off' if value is None else value}" for code, value in rule.languages)
+            bound = f"{'≥' if rule.minimum is not None else '≤'} {_number(rule.threshold)}"
+        own = "; ".join(f"{code}: {_number(value)}" for code, value in rule.languages)
         rows.append((rule.name, f"`{rule.column}` {bound}", own, rule.source))
     return "A document is kept if all of these hold.\n\n" + _table(("rule", "keeps", "by language", "source"), rows)
+
+
+def _number(bound: float | None) -> str:
+    return "off" if bound is None else f"{bound:.10g}"
 
 
 def _copies(config: CurateConfig) -> str:
