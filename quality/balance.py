@@ -30,6 +30,16 @@ def _bytes(column: str) -> str:
     return f"coalesce(sum({column}), 0)"
 
 
+#: Rows of every table but the runs' own, as (name, n).
+_COUNTS = {
+    prefix: " union all ".join(
+        f"select '{table}' as name, count(*) as n from {prefix}_{table.replace('.', '_')}"
+        for table in TABLES
+        if not table.startswith("ops.")
+    )
+    for prefix in ("in", "new")
+}
+
 RECOUNTS: dict[str, tuple[Recount, ...]] = {
     "ingest": (
         Recount("records", "out", "select null, count(*) from new_web_pages"),
@@ -76,6 +86,10 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
         Recount("tokens", "in", f"select null, {_bytes('length')} from new_tokens_documents"),
         Recount("tokens", "out", f"select null, {_bytes('tokens')} from new_tokens_shards"),
     ),
+    "compact": (
+        Recount("records", "in", f"select null, sum(n) from ({_COUNTS['in']})"),
+        Recount("records", "out", f"select null, sum(n) from ({_COUNTS['new']})"),
+    ),
     "train": (Recount("records", "out", "select null, count(*) from new_train_batches"),),
     "eval": (),
 }
@@ -121,6 +135,12 @@ CONSERVED: dict[str, tuple[str, ...]] = {
         from in_corpus_documents d full join named n using (doc_id)
         group by d.doc_id, n.doc_id having count(n.doc_id) <> 1 or count(distinct d.doc_id) <> 1
             or min(n.text_bytes) <> min(d.text_bytes)
+        """,
+    ),
+    "compact": (
+        f"""
+        select 'table ' || name || ' had ' || i.n || ' rows and has ' || o.n
+        from ({_COUNTS["in"]}) i join ({_COUNTS["new"]}) o using (name) where i.n <> o.n
         """,
     ),
     "train": (

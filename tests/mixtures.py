@@ -44,6 +44,8 @@ def _row(number: int, document: Mapping[str, Any]) -> dict[str, Any]:
         "text_digest": hashlib.sha256(text).hexdigest(),
         "text_bytes": len(text),
         "cluster_id": doc_id,
+        "cluster_size": 1,
+        "language": "en",
         "rules": "0" * 64,
         "outcome": "ok",
         **document,

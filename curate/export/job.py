@@ -9,14 +9,13 @@ gives the same files.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from millpond import durable
 from millpond.curate.export.card import Facts, card
-from millpond.curate.export.made import REWRITING, made
+from millpond.curate.export.made import made
 from millpond.curate.export.shards import Exported, export_schema, write_shards
 from millpond.curate.mix.config import MixConfig
 from millpond.curate.mix.job import summary
@@ -66,8 +65,7 @@ def export_corpus(lake: Lake, folder: Path, choice: Choice) -> Exported:
     partial = durable.temporary(folder)
     try:
         partial.mkdir(parents=True)
-        with tempfile.TemporaryDirectory(prefix="millpond-export-") as scratch:
-            written = write_shards(partial, files, choice.splits, choice.max_shard_bytes, Path(scratch))
+        written = write_shards(partial, files, choice.splits, choice.max_shard_bytes)
         if empty := sorted({*choice.splits} - {split.split for split in written.splits}):
             raise InputError(f"split {empty[0]!r} has no documents; splits are drawn by `millpond tokenize`")
         mixture = made(lake, MIXTURE.name) if choice.mixture else None
@@ -95,7 +93,7 @@ def export_corpus(lake: Lake, folder: Path, choice: Choice) -> Exported:
 def _check_mixture(lake: Lake, tables: dict[str, int]) -> None:
     if MIXTURE.name not in tables:
         raise LakeError(f"{lake.uri} has no mixture yet: run `millpond mix` first")
-    if made(lake, MIXTURE.name).inputs.get(DOCUMENTS.name) not in _same_rows(lake, tables[DOCUMENTS.name]):
+    if _other_rows(lake, made(lake, MIXTURE.name).inputs[DOCUMENTS.name], tables):
         raise LakeError(
             f"{lake.uri}: the mixture is of another corpus than the released one: run `millpond mix` again"
         )
@@ -105,17 +103,12 @@ def _check_splits(lake: Lake, tables: dict[str, int]) -> None:
     if SHARDS.name not in tables:
         raise LakeError(f"{lake.uri} has no splits yet: `millpond tokenize` draws them")
     of = set(lake.read(SHARDS.name, ["corpus_snapshot"])["corpus_snapshot"].to_pylist())
-    if not of <= _same_rows(lake, tables[DOCUMENTS.name]):
+    if any(_other_rows(lake, snapshot, tables) for snapshot in of):
         raise LakeError(
             f"{lake.uri}: the splits are of another corpus than the released one: run `millpond tokenize` again"
         )
 
 
-def _same_rows(lake: Lake, snapshot: int) -> set[int]:
-    """Snapshots of the corpus with the rows of this one: compaction makes others of the same rows."""
-    found: set[int] = set()
-    for release in lake.releases():
-        now = release.tables.get(DOCUMENTS.name)
-        if now is not None:
-            found = found | {now} if release.stage in REWRITING or now in found else {now}
-    return found if snapshot in found else {snapshot}
+def _other_rows(lake: Lake, snapshot: int, tables: dict[str, int]) -> bool:
+    """Whether a snapshot of the corpus has other rows than the released one."""
+    return lake.origin(DOCUMENTS.name, snapshot) != lake.origin(DOCUMENTS.name, tables[DOCUMENTS.name])

@@ -11,9 +11,6 @@ from millpond.errors import LakeError
 from millpond.lake import Lake, Release
 from millpond.schemas import OPS_LEDGER, OPS_RUNS
 
-#: Stages that rewrite a table's files and none of its rows.
-REWRITING = ("compact",)
-
 
 @dataclass(frozen=True)
 class Made:
@@ -35,12 +32,8 @@ def made(lake: Lake, table: str) -> Made:
     Raises:
         LakeError: the lake has no record of it.
     """
-    release, before = None, None
-    for each in lake.releases():
-        now = each.tables.get(table)
-        if now is not None and now != before and each.stage not in REWRITING:
-            release = each
-        before = now
+    origin = lake.origin(table, lake.tables().get(table, 0))
+    release = next((each for each in lake.releases() if each.tables.get(table) == origin), None)
     if release is None:
         raise LakeError(f"{lake.uri}: no release says which run made {table}")
     runs = {

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from millpond.duck import connect, scan
 from millpond.schemas import DOCUMENTS, MIXTURE, TOKEN_DOCUMENTS
 
 #: Columns that say where this machine found a page, or repeat another: they stay in the lake.
@@ -73,7 +74,7 @@ def export_schema(mixture: bool) -> pa.Schema:
 
 
 def write_shards(
-    folder: Path, files: Mapping[str, Sequence[str]], splits: Sequence[str], max_shard_bytes: int, scratch: Path
+    folder: Path, files: Mapping[str, Sequence[str]], splits: Sequence[str], max_shard_bytes: int
 ) -> Exported:
     """Write the documents of a corpus below `folder`.
 
@@ -82,14 +83,12 @@ def write_shards(
         splits: names of splits of `tokens.documents`, of which the files are then needed; none writes all
             documents as `train`.
         max_shard_bytes: of text, uncompressed; a shard has up to one document more.
-        scratch: folder for what does not fit in memory.
     """
     schema = export_schema(MIXTURE.name in files)
     (folder / "data").mkdir(parents=True)
     written = []
-    with duckdb.connect(scratch / "export.duckdb") as connection:
+    with connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute("set temp_directory = $1", [str(scratch)])
         _choose(connection, files, splits, max_shard_bytes)
         for split, shards in _planned(connection, splits).items():
             parts = [_write(connection, shard, schema, files[DOCUMENTS.name], folder / "data") for shard in shards]
@@ -103,19 +102,18 @@ def _choose(
 ) -> None:
     """Each exported document with its split, copies, component and shard."""
     copies, component, mixed = "1", "null::varchar", ""
-    values: dict[str, int | list[str]] = {"documents": list(files[DOCUMENTS.name]), "most": most}
+    values: dict[str, int | list[str]] = {"most": most}
     if MIXTURE.name in files:
         copies, component = "copies", "component"
-        mixed = "join (select doc_id, copies, component from read_parquet($mixture)) using (doc_id)"
-        values["mixture"] = list(files[MIXTURE.name])
+        mixed = f"join (select doc_id, copies, component from {scan(files[MIXTURE.name])}) using (doc_id)"
     split, drawn = f"'{_TRAIN}'", ""
     if splits:
         split = "split"
         drawn = (
-            "join (select doc_id, any_value(split) as split from read_parquet($tokens) "
+            f"join (select doc_id, any_value(split) as split from {scan(files[TOKEN_DOCUMENTS.name])} "
             "where list_contains($splits, split) group by 1) using (doc_id)"
         )
-        values |= {"tokens": list(files[TOKEN_DOCUMENTS.name]), "splits": list(splits)}
+        values["splits"] = list(splits)
     connection.execute(
         f"""
         create table chosen as
@@ -127,7 +125,7 @@ def _choose(
             from (
                 select doc_id, {split} as split, {copies} as copies, {component} as component,
                     registered_domain, language, copies * text_bytes as amount
-                from read_parquet($documents) {mixed} {drawn}
+                from {scan(files[DOCUMENTS.name])} {mixed} {drawn}
             )
         )
         """,
@@ -167,11 +165,11 @@ def _write(
         f"""
         select {names} from (
             select d.*, c.component, unnest(range(c.copies)) as copy
-            from read_parquet($documents) d join chosen c using (doc_id)
+            from {scan(documents)} d join chosen c using (doc_id)
             where c.split = $split and doc_id between $first and $last
         ) order by doc_id
         """,
-        params={"documents": list(documents), "split": shard.split, "first": shard.first, "last": shard.last},
+        params={"split": shard.split, "first": shard.first, "last": shard.last},
     )
     path = folder / f"{shard.split}-{shard.number:05d}-of-{shard.shards:05d}.parquet"
     rows = size = 0

@@ -8,11 +8,9 @@ with a reason: no component selects it, a cap, or it was not sampled. A run repl
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +19,7 @@ from millpond.curate.mix.config import MixConfig
 from millpond.curate.mix.plan import shares
 from millpond.curate.mix.selection import Selection
 from millpond.datafile import TableWriter
+from millpond.duck import connect, scan
 from millpond.errors import LakeError
 from millpond.lake import Lake
 from millpond.ledger import Ledger
@@ -65,23 +64,17 @@ def mix(lake: Lake, config: MixConfig) -> Outcome:
         return run.unchanged(release)
     faults.point("before-data")
     files = {name: lake.files(name, snapshot) for name, snapshot in snapshots.items()}
-    folder = lake.run_folder(run.run_id) / "scratch"
-    folder.mkdir(parents=True)
-    try:
-        with closing(Selection(files[DOCUMENTS.name], files[CANDIDATES.name], config, folder)) as selection:
-            _write(run, selection)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with closing(Selection(files[DOCUMENTS.name], files[CANDIDATES.name], config)) as selection:
+        _write(run, selection)
     return run.done(run.publish(gate(lake)), "documents")
 
 
 def summary(lake: Lake, config: MixConfig) -> list[Share]:
     """What the released mixture has of each component, in the configuration's order."""
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.execute(
             "select component, count(*), sum(copies)::bigint, sum(copies * text_bytes)::bigint, max(copies) "
-            "from read_parquet($1) group by 1",
-            [lake.files(MIXTURE.name)],
+            f"from {scan(lake.files(MIXTURE.name))} group by 1"
         ).fetchall()
     found = {name: (documents, copies, size, most) for name, documents, copies, size, most in rows}
     amount = 2 if config.unit == "bytes" else 1

@@ -9,13 +9,12 @@ one partition in any engine, spills to disk here; and nothing has to be started.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 
 from millpond.curate.mix.config import Cap, Component, MixConfig
 from millpond.curate.mix.plan import Part, plan
+from millpond.duck import connect, scan
 
 _ROWS = 100_000
 #: A document's amount, by unit.
@@ -23,16 +22,11 @@ _AMOUNT = {"bytes": "text_bytes", "documents": "1"}
 
 
 class Selection:
-    """The documents of a corpus and what a mixture does with each.
+    """The documents of a corpus and what a mixture does with each, from the files of both tables."""
 
-    Args:
-        folder: for what does not fit in memory; it must exist.
-    """
-
-    def __init__(self, documents: Sequence[str], candidates: Sequence[str], config: MixConfig, folder: Path) -> None:
+    def __init__(self, documents: Sequence[str], candidates: Sequence[str], config: MixConfig) -> None:
         self.config = config
-        self._connection = duckdb.connect(folder / "mixture.duckdb")
-        self._connection.execute("set temp_directory = $1", [str(folder)])
+        self._connection = connect()
         self._assign(documents, candidates)
         for component in config.components:
             for cap in component.caps:
@@ -96,10 +90,9 @@ class Selection:
             create table selected as
             select doc_id, text_bytes, registered_domain, source_file, crawl, language, page_type,
                 md5($seed || ':' || doc_id) as place, case {" ".join(cases)} end as component, null::varchar as cap
-            from read_parquet($documents)
-            left join (select doc_id, crawl from read_parquet($candidates)) using (doc_id)
+            from {scan(documents)} left join (select doc_id, crawl from {scan(candidates)}) using (doc_id)
             """,
-            {**values, "seed": str(self.config.seed), "documents": list(documents), "candidates": list(candidates)},
+            {**values, "seed": str(self.config.seed)},
         )
 
     def _bound(self, component: Component, cap: Cap) -> None:

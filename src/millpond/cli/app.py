@@ -349,6 +349,22 @@ def snapshots(
     looking.snapshots(open_lake(lake), table)
 
 
+@app.command(rich_help_panel=STAGES, epilog=_examples("compact", "compact web.rejects web.frontier"))
+def compact(
+    table: Annotated[
+        list[str] | None, typer.Argument(help="Such as corpus.documents.", show_default="all with small files")
+    ] = None,
+    target_bytes: Annotated[int, typer.Option(min=1, help="Bytes of a file.")] = 256 << 20,
+    lake: options.Lake = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Rewrite small files of tables into few sorted ones; the rows stay the same."""
+    need("quality")
+    from millpond.cli import sharing
+
+    sharing.compact(open_lake(lake), table or (), target_bytes)
+
+
 @app.command(rich_help_panel=LOOKING)
 def doctor(format: options.Output = output.Format.TEXT) -> None:
     """Say what this machine has of what Millpond needs."""

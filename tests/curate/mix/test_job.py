@@ -45,11 +45,10 @@ def config(*components: dict[str, Any], **settings: Any) -> MixConfig:
     return MixConfig.model_validate({"components": components, **settings})
 
 
-def selected(lake: Lake, settings: MixConfig, folder: Path) -> tuple[Rows, Rows]:
+def selected(lake: Lake, settings: MixConfig) -> tuple[Rows, Rows]:
     """Documents by id with what a mixture makes of them: those in it, and those that are not."""
-    folder.mkdir()
     documents, candidates = (lake.files(f"corpus.{name}") for name in ("documents", "candidates"))
-    with closing(Selection(documents, candidates, settings, folder)) as selection:
+    with closing(Selection(documents, candidates, settings)) as selection:
         rows = [row for batch in selection.rows() for row in batch.to_pylist()]
     known = {row["doc_id"]: row for row in lake.read("corpus.candidates").to_pylist()}
     parts = ([row for row in rows if bool(row["copies"]) is taken] for taken in (True, False))
@@ -101,10 +100,10 @@ def test_weights_repeats_and_reasons(lake: Lake) -> None:
     assert books.rows == sum(row["copies"] for row in parts["books"])
 
 
-def test_caps_bound_every_group_and_strata(lake: Lake, tmp_path: Path) -> None:
+def test_caps_bound_every_group_and_strata(lake: Lake) -> None:
     publish_corpus(lake, corpus())
     caps = [{"by": ["registered_domain"], "bytes": 4000}, {"by": ["language", "page_type"], "documents": 7}]
-    chosen, left = selected(lake, config({"name": "all", "weight": 1, "caps": caps}), tmp_path / "s")
+    chosen, left = selected(lake, config({"name": "all", "weight": 1, "caps": caps}))
     assert {row["cap"] for row in left.values()} == {"registered_domain", "language, page_type"}
     sizes: dict[Any, int] = defaultdict(int)
     for row in chosen.values():
@@ -123,24 +122,24 @@ def test_the_same_for_any_files_another_for_another_seed(tmp_path: Path) -> None
         lake = Lake.open(str(tmp_path / f"{parts}-{seed}"))
         publish_corpus(lake, documents, parts)
         settings = config(component, size=9_000, seed=seed)
-        found.append(selected(lake, settings, tmp_path / f"scratch-{parts}-{seed}"))
+        found.append(selected(lake, settings))
     assert found[0] == found[1] and set(found[0][0]) != set(found[2][0])
 
 
-def test_a_larger_mixture_holds_the_smaller(lake: Lake, tmp_path: Path) -> None:
+def test_a_larger_mixture_holds_the_smaller(lake: Lake) -> None:
     publish_corpus(lake, corpus())
 
     def of_size(size: int, unit: str = "bytes") -> set[str]:
-        return set(selected(lake, config({"name": "all", "weight": 1}, size=size, unit=unit), tmp_path / f"{size}")[0])
+        return set(selected(lake, config({"name": "all", "weight": 1}, size=size, unit=unit))[0])
 
     assert of_size(1_000) < of_size(5_000) < of_size(20_000)
     assert len(of_size(17, "documents")) == 17
 
 
-def test_a_hostile_source_is_a_text_like_any_other(lake: Lake, tmp_path: Path) -> None:
+def test_a_hostile_source_is_a_text_like_any_other(lake: Lake) -> None:
     name = "it's'); drop table selected; --"
     publish_corpus(lake, [{"text": "one", "registered_domain": name}, {"text": "two"}])
-    chosen, left = selected(lake, config({"name": "odd", "sources": [name], "weight": 1}), tmp_path / "s")
+    chosen, left = selected(lake, config({"name": "odd", "sources": [name], "weight": 1}))
     assert [row["text"] for row in chosen.values()] == ["one"] and len(left) == 1
 
 
@@ -153,7 +152,7 @@ def test_what_cannot_be_mixed_changes_nothing(lake: Lake) -> None:
         mix(lake, config({"name": "all", "weight": 1}, size=1_000_000))
     with pytest.raises(ConfigError, match="'none' has no documents"):
         mix(lake, config({"name": "all", "weight": 1}, {"name": "none", "weight": 1}))
-    assert lake.release() == before and not list(lake.root.glob("runs/mix-*/scratch"))
+    assert lake.release() == before
 
 
 def test_a_lost_row_is_noticed(lake: Lake) -> None:
