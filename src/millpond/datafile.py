@@ -161,9 +161,9 @@ class TableWriter:
         LakeError: a batch does not fit the table's columns, or a required column holds a null.
     """
 
-    def __init__(self, table: str, folder: str | Path, file_bytes: int = FILE_BYTES) -> None:
+    def __init__(self, table: str, folder: str | Path, file_bytes: int | None = None) -> None:
         self.table = table
-        self.file_bytes = file_bytes
+        self.file_bytes = file_bytes or FILE_BYTES
         self.spec = TABLES[table]
         self.folder = Path(folder)
         self.entries: list[DataFileEntry] = []

@@ -16,14 +16,17 @@ from millpond.curate.decontaminate import held_examples, rejected
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.dedup.shingles import words_of
 from millpond.curate.job import curate
-from millpond.errors import InputError
+from millpond.errors import InputError, LedgerError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files
 from millpond.lake import Lake
+from millpond.publish import Batch
+from millpond.quality.balance import check
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+TABLES = ("candidates", "documents", "rejects", "duplicates", "contamination")
 FILLER = "The weather over the valley stayed as it was, and page {} of the chronicle says nothing else about it."
 PHRASE = "in no event shall the authors be liable for any claim damages or other liability arising from this"
 
@@ -135,6 +138,7 @@ def test_a_curated_corpus_has_none_and_says_what_it_lost(lake: Lake, planted: Pl
             {"rules": {"preset": "none"}, "dedup": {"near": False}, "decontaminate": chosen}
         )
 
+    before = lake.files("ops.ledger")
     counts = curate(lake, config()).counts
     # Copies are rejected, too: decontamination comes before deduplication.
     assert (counts["in"], counts["out"], counts["rejected contaminated"]) == (16, 7, 9)
@@ -143,6 +147,12 @@ def test_a_curated_corpus_has_none_and_says_what_it_lost(lake: Lake, planted: Pl
     held = lake.read("corpus.contamination").to_pylist()
     assert {(names[row["doc_id"]], row["benchmark"]) for row in held} == set(planted.held)
     assert gone == {name for name, _ in planted.held}
+    new = {f"corpus.{name}": lake.files(f"corpus.{name}") for name in TABLES}
+    new["ops.ledger"] = [path for path in lake.files("ops.ledger") if path not in before]
+    inputs = {"web.pages": lake.files("web.pages")}
+    assert check(Batch("run", "curate", new, new, inputs)) > 10
+    with pytest.raises(LedgerError, match="is said to hold an example, and none is named"):
+        check(Batch("run", "curate", new | {"corpus.contamination": []}, new, inputs))
     assert curate(lake, config()).unchanged
     # Without sets nothing is known of any.
     assert curate(lake, config(sets={})).counts["duplicate exact"] == 6
