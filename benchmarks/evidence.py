@@ -31,7 +31,7 @@ from benchmarks.kills import DRIVER, GROUP, IN_TASKS, Injection, Reader, kill_ma
 from benchmarks.machine import describe
 from benchmarks.page import table
 from benchmarks.pages import gold_folder
-from benchmarks.scene import ARCHIVES, PAGES, ROOT, Ended, Scene, Stage
+from benchmarks.scene import PAGES, ROOT, Ended, Scene, Stage
 from cluster import HOSTS, cluster
 from spark_events import SPECULATION, Attempt, event_settings, read_attempts
 

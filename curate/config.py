@@ -391,6 +391,48 @@ class DedupConfig(StageConfig):
         return value
 
 
+class EvalSet(StageConfig):
+    """The files of one evaluation set: a list of paths will do."""
+
+    files: tuple[ModelFile, ...] = Field(min_length=1)
+    """JSON Lines or Parquet files, one example a row."""
+    fields: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Fields whose text counts. Empty takes every string of a row, those in lists too. Words that a prompt adds to
+    each example, such as `Question:`, are best left out of the files: pages do not have them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _files_alone(cls, value: object) -> object:
+        if isinstance(value, str | Path):
+            return {"files": [value]}
+        return {"files": value} if isinstance(value, list | tuple) else value
+
+
+class DecontaminateConfig(StageConfig):
+    """Which documents go because they hold texts that models are evaluated on."""
+
+    sets: dict[Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")], EvalSet] = Field(default_factory=dict)
+    """Name → files: `[curate.decontaminate.sets]` with lines such as `piqa = ["piqa/valid.jsonl"]`. Their content is
+    part of the settings."""
+    ngram: int = Field(default=13, ge=1, le=1000)
+    """Words that a document and an example must share in a row. GPT-3 takes 13."""
+    min_words: int = Field(default=8, ge=1)
+    """Texts of fewer than `ngram` words are found as a whole if they have so many; shorter ones are not looked for.
+    GPT-3 goes down to 8."""
+    max_documents: int = Field(default=10, ge=1)
+    """An n-gram that more documents of different text hold is commonplace and does not count. GPT-3 takes 10."""
+    max_ngrams: int = Field(default=0, ge=0)
+    """A document with more such n-grams than this is rejected."""
+    reject: bool = True
+    """Off: documents with examples are only listed, in `corpus.contamination`."""
+
+    @model_validator(mode="after")
+    def _shortest_is_shorter(self) -> Self:
+        if self.min_words > self.ngram:
+            raise ValueError(f"min_words={self.min_words} is more than ngram={self.ngram}")
+        return self
+
+
 class CurateConfig(StageConfig):
     """Everything a curation run is told."""
 
@@ -416,6 +458,8 @@ class CurateConfig(StageConfig):
     """Language code → how its texts' `perplexity` is taken: a section such as `[curate.perplexity.en]`."""
     classifiers: ClassifiersConfig = ClassifiersConfig()
     """Which scores classifiers give."""
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
+    """Which evaluation texts documents may not hold."""
     dedup: DedupConfig = DedupConfig()
     """Which copies are kept."""
     incremental: bool = False

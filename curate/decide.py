@@ -1,10 +1,10 @@
 """Decide: what becomes of each candidate → `corpus.documents`, `corpus.rejects`, `corpus.duplicates`, the ledger.
 
-Candidates are read, never changed. In this order: the first rule that fails rejects a candidate; of the others copies
-go (of an address, of a text, near ones); what is kept then loses the text that other documents hold too, and a
-document that loses all of it is rejected. Neither rules nor copies are judged again after that, so a shortened text
-may be under a rule's bound, or equal to another. The result depends on the candidates, the configuration and, in an
-incremental run, on the documents that are published, not on partitions or order.
+Candidates are read, never changed. In this order: the first rule that fails rejects a candidate; so does text of an
+evaluation set; of the others copies go (of an address, of a text, near ones); what is kept then loses the text that
+other documents hold too, and a document that loses all of it is rejected. Neither rules nor copies are judged again
+after that, so a shortened text may be under a rule's bound, or equal to another. The result depends on the candidates,
+the configuration and, in an incremental run, on the documents that are published, not on partitions or order.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from millpond.curate.config import CurateConfig, DedupConfig
+from millpond.curate.decontaminate import held_examples, rejected
 from millpond.curate.dedup.find import COLUMNS, find_duplicates
 from millpond.curate.dedup.lines import shortened
 from millpond.curate.dedup.rank import ranked
@@ -24,7 +25,7 @@ from millpond.curate.rules import Rule, rules_digest, sql_verdict
 from millpond.ledger import Entry, Ledger
 from millpond.publish import Mode, Run
 from millpond.reasons import Reason
-from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, REJECTS, TableSpec
+from millpond.schemas import CANDIDATES, CONTAMINATION, DOCUMENTS, DUPLICATES, REJECTS, TableSpec
 from millpond.spark import read_files, write_table
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ def decide(
     first = None if published is None else read_files(spark, DOCUMENTS.name, published).select("doc_id")
     with Scratch(run.lake.run_folder(run.run_id) / "scratch") as scratch:
         verdict = ranked(_judged(candidates, said), config.dedup, first)
+        if config.decontaminate.sets:
+            held = held_examples(verdict.where("rule is null"), config.decontaminate, scratch)
+            verdict = rejected(verdict, held, config.decontaminate)
+            _write(run, spark, CONTAMINATION, held)
+        elif CONTAMINATION.name in run.lake.tables():
+            run.stage_files(CONTAMINATION.name, [], Mode.REPLACE)
         # Decided once, without the texts; what is kept reads its text again, where it lies.
         decided = scratch.keep(verdict.select(*COLUMNS, "text_bytes", *said, "rank", "scope", "published"))
         survivors = decided.where("rule is null")

@@ -33,6 +33,7 @@ from millpond.curate.candidates import PAGE_COLUMNS, Candidates
 from millpond.curate.config import CurateConfig
 from millpond.curate.decide import decide
 from millpond.curate.dedup.scratch import Scratch
+from millpond.curate.eval_sets import read_examples
 from millpond.curate.models.scores import Scores
 from millpond.curate.stored import Stored, candidates_to_recut, recut_config
 from millpond.datafile import DataFileEntry
@@ -59,7 +60,7 @@ def curate(lake: Lake, config: CurateConfig) -> Outcome:
     Raises:
         LakeError: there are no pages; or an incremental run found candidates of other pages than it reads.
         ConfigError: an incremental run found candidates that were made with other settings.
-        InputError: a model file is missing, damaged or foreign.
+        InputError: a model or evaluation file is missing, damaged or foreign.
         AuditError: the result was refused; the corpus is as it was.
     """
     snapshot = lake.tables().get(PAGES.name)
@@ -78,6 +79,7 @@ def recut(lake: Lake, config: CurateConfig) -> Outcome:
     Raises:
         LakeError: there are no candidates, or another run replaced them meanwhile.
         ConfigError: `config` asks for other candidates.
+        InputError: an evaluation file is missing, damaged or foreign.
         AuditError: the result was refused; the corpus is as it was.
     """
     stored = candidates_to_recut(lake)
@@ -119,6 +121,8 @@ class _Corpus:
 def _publish(run: Run, corpus: _Corpus) -> Outcome:
     if release := run.released(standing=True):
         return run.unchanged(release)
+    for _ in read_examples(corpus.config.decontaminate.sets):
+        pass  # an evaluation file that cannot be used is said before all pages are read
     faults.point("before-data")
     dedup = corpus.config.dedup
     if dedup.near:

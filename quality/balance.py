@@ -31,6 +31,16 @@ def _bytes(column: str) -> str:
     return f"coalesce(sum({column}), 0)"
 
 
+#: Rows of every table but the runs' own, as (name, n).
+_COUNTS = {
+    prefix: " union all ".join(
+        f"select '{table}' as name, count(*) as n from {prefix}_{table.replace('.', '_')}"
+        for table in TABLES
+        if not table.startswith("ops.")
+    )
+    for prefix in ("in", "new")
+}
+
 RECOUNTS: dict[str, tuple[Recount, ...]] = {
     "ingest": (
         Recount("records", "out", "select null, count(*) from new_web_pages"),
@@ -61,12 +71,25 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
             "from new_corpus_documents d join held_corpus_candidates c using (doc_id)",
         ),
     ),
+    "mix": (
+        Recount("documents", "in", "select null, count(*) from in_corpus_documents"),
+        Recount("documents", "out", "select null, count(*) from new_corpus_mixture"),
+        Recount("documents", "rejected", "select reason, count(*) from new_corpus_mixture_rejects group by 1"),
+        Recount("bytes", "in", f"select null, {_bytes('text_bytes')} from in_corpus_documents"),
+        Recount("bytes", "out", f"select null, {_bytes('copies * text_bytes')} from new_corpus_mixture"),
+        Recount("bytes", "removed", "select reason, sum(text_bytes) from new_corpus_mixture_rejects group by 1"),
+        Recount("bytes", "transformed", "select 'repeat', sum((1 - copies) * text_bytes) from new_corpus_mixture"),
+    ),
     "tokenize": (
         Recount("documents", "in", "select null, count(*) from in_corpus_documents"),
         Recount("documents", "out", "select null, count(distinct doc_id) from new_tokens_documents"),
         Recount("documents", "rejected", "select reason, count(*) from new_tokens_rejects group by 1"),
         Recount("tokens", "in", f"select null, {_bytes('length')} from new_tokens_documents"),
         Recount("tokens", "out", f"select null, {_bytes('tokens')} from new_tokens_shards"),
+    ),
+    "compact": (
+        Recount("records", "in", f"select null, sum(n) from ({_COUNTS['in']})"),
+        Recount("records", "out", f"select null, sum(n) from ({_COUNTS['new']})"),
     ),
     "train": (Recount("records", "out", "select null, count(*) from new_train_batches"),),
     "eval": (),
@@ -99,6 +122,33 @@ CONSERVED: dict[str, tuple[str, ...]] = {
         """
         select 'duplicate ' || d.doc_id || ' names a keeper that is not kept: ' || d.keeper_id
         from new_corpus_duplicates d anti join new_corpus_documents k on d.keeper_id = k.doc_id
+        """,
+        """
+        select 'reject ' || doc_id || ' is said to hold an example, and none is named' from new_corpus_rejects
+        anti join new_corpus_contamination using (doc_id) where reason = 'contaminated'
+        """,
+        """
+        select 'contamination of ' || doc_id || ', which is no candidate with text' from new_corpus_contamination
+        anti join (select doc_id from new_corpus_candidates where outcome = 'ok') using (doc_id)
+        """,
+    ),
+    "mix": (
+        """
+        with named as (
+            select doc_id, text_bytes from new_corpus_mixture
+            union all select doc_id, text_bytes from new_corpus_mixture_rejects
+        )
+        select 'document ' || coalesce(d.doc_id, n.doc_id) || ' is named ' || count(n.doc_id)
+            || ' times by the mixture or as left out, and ' || count(distinct d.doc_id) || ' times in the corpus'
+        from in_corpus_documents d full join named n using (doc_id)
+        group by d.doc_id, n.doc_id having count(n.doc_id) <> 1 or count(distinct d.doc_id) <> 1
+            or min(n.text_bytes) <> min(d.text_bytes)
+        """,
+    ),
+    "compact": (
+        f"""
+        select 'table ' || name || ' had ' || i.n || ' rows and has ' || o.n
+        from ({_COUNTS["in"]}) i join ({_COUNTS["new"]}) o using (name) where i.n <> o.n
         """,
     ),
     "train": (

@@ -15,8 +15,11 @@ from millpond.errors import require
 from millpond.reasons import Reason
 from millpond.schemas import (
     CANDIDATES,
+    CONTAMINATION,
     DOCUMENTS,
     DUPLICATES,
+    MIXTURE,
+    MIXTURE_REJECTS,
     PAGES,
     REJECTS,
     SHARDS,
@@ -104,6 +107,34 @@ def _duplicates(gx: Any) -> list[Any]:
     ]
 
 
+def _contamination(gx: Any) -> list[Any]:
+    return [
+        gx.ExpectColumnValuesToMatchRegex(column="doc_id", regex=HEX_32),
+        gx.ExpectColumnValuesToBeBetween(column="example", min_value=1),
+        gx.ExpectColumnValuesToBeBetween(column="ngrams", min_value=1),
+        gx.ExpectColumnValuesToBeBetween(column="share", min_value=0.0, max_value=1.0),
+        gx.ExpectColumnValuesToBeBetween(column="ngram_chars", min_value=1),
+    ]
+
+
+def _mixture(gx: Any) -> list[Any]:
+    return [
+        gx.ExpectColumnValuesToBeUnique(column="doc_id"),
+        gx.ExpectColumnValuesToMatchRegex(column="doc_id", regex=HEX_32),
+        gx.ExpectColumnValuesToNotBeNull(column="component"),
+        gx.ExpectColumnValuesToBeBetween(column="copies", min_value=1),
+        gx.ExpectColumnValuesToBeBetween(column="text_bytes", min_value=1),
+    ]
+
+
+def _mixture_rejects(gx: Any) -> list[Any]:
+    reasons = [Reason.NO_COMPONENT, Reason.CAP, Reason.NOT_SAMPLED]
+    return [
+        gx.ExpectColumnValuesToBeUnique(column="doc_id"),
+        gx.ExpectColumnValuesToBeInSet(column="reason", value_set=reasons),
+    ]
+
+
 def _token_rejects(gx: Any) -> list[Any]:
     return [
         gx.ExpectColumnValuesToBeUnique(column="doc_id"),
@@ -148,6 +179,9 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(REJECTS.name, 0, _rejects),
         Suite(DUPLICATES.name, 0, _duplicates, {"of_itself": "case when doc_id = keeper_id then 1 else 0 end"}),
+        Suite(CONTAMINATION.name, 0, _contamination, {"ngram_chars": "length(first_ngram)"}),
+        Suite(MIXTURE.name, 1, _mixture),
+        Suite(MIXTURE_REJECTS.name, 0, _mixture_rejects),
         Suite(TOKEN_REJECTS.name, 0, _token_rejects),
         Suite(SHARDS.name, 1, _shards),
     )

@@ -56,13 +56,22 @@ def read_labelled(path: Path, text_field: str = "text", label_field: str = "labe
     return ((text, label) for text, label in _fields(path, (text_field, label_field)))
 
 
-def _fields(path: Path, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def read_rows(path: Path, names: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each row of a file with its place; of a Parquet file the named columns, or all of them.
+
+    Raises:
+        InputError: the file is missing, neither JSON Lines nor Parquet, or has no such column.
+    """
     reader = _parquet if path.suffix == ".parquet" else _json_lines
     try:
-        for place, row in reader(path, names):
-            yield tuple(_value(path, place, row, name, text=number == 0) for number, name in enumerate(names))
+        yield from reader(path, names)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
+
+
+def _fields(path: Path, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for place, row in read_rows(path, names):
+        yield tuple(_value(path, place, row, name, text=number == 0) for number, name in enumerate(names))
 
 
 def _json_lines(path: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -89,7 +98,7 @@ def _parquet(path: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[str, 
             if name not in table.schema_arrow.names:
                 raise InputError(f"{path}: has no column {name!r}: there are {', '.join(table.schema_arrow.names)}")
         number = 0
-        for batch in table.iter_batches(_BATCH, columns=list(names)):
+        for batch in table.iter_batches(_BATCH, columns=list(names) or None):
             for row in batch.to_pylist():
                 number += 1
                 yield f"row {number}", row

@@ -161,8 +161,9 @@ class TableWriter:
         LakeError: a batch does not fit the table's columns, or a required column holds a null.
     """
 
-    def __init__(self, table: str, folder: str | Path) -> None:
+    def __init__(self, table: str, folder: str | Path, file_bytes: int | None = None) -> None:
         self.table = table
+        self.file_bytes = file_bytes or FILE_BYTES
         self.spec = TABLES[table]
         self.folder = Path(folder)
         self.entries: list[DataFileEntry] = []
@@ -211,7 +212,7 @@ class TableWriter:
         file = self._file = self._file or self._open()
         file.writer.write_table(pa.Table.from_batches(self._pending, schema=self._schema), row_group_size=1 << 20)
         self._pending, self._pending_bytes = [], 0
-        if file.stream.tell() >= FILE_BYTES:
+        if file.stream.tell() >= self.file_bytes:
             self._finish()
 
     def _open(self) -> _File:

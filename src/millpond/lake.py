@@ -41,6 +41,9 @@ DEFAULT_URI = "lake"
 #: Publishers that keep losing a race against others give up after this many attempts.
 ATTEMPTS = 50
 
+#: The stage that writes other files of the same rows.
+COMPACT = "compact"
+
 #: What Spark and DuckDB take for a pattern, a partition or an escape in a path.
 _PATTERNS = frozenset("*?[]{}=%")
 
@@ -151,6 +154,18 @@ class Lake:
         """Table name → snapshot id, in the newest release."""
         release = self.release()
         return dict(release.tables) if release else {}
+
+    def origin(self, table: str, snapshot: int) -> int:
+        """The snapshot that first had the rows of this one: what compaction publishes has those it read."""
+        origins: dict[int, int] = {}
+        before: int | None = None
+        for release in self.releases():
+            now = release.tables.get(table)
+            if now is not None and now != before:
+                rewritten = release.stage == COMPACT and before is not None
+                origins[now] = origins[before] if rewritten and before is not None else now
+            before = now
+        return origins.get(snapshot, snapshot)
 
     # Reading
 

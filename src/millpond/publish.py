@@ -34,7 +34,7 @@ from millpond.datafile import DataFileEntry, write_rows
 from millpond.errors import AuditError, ConflictError
 from millpond.lake import ATTEMPTS, LOST_RACE, Lake, Release, lost_race
 from millpond.ledger import Ledger, Unit
-from millpond.schemas import OPS_AUDITS, OPS_LEDGER, OPS_RELEASES, OPS_RUNS
+from millpond.schemas import OPS_AUDITS, OPS_LEDGER, OPS_RELEASES, OPS_RUNS, TABLES
 
 log = logging.getLogger(__name__)
 
@@ -116,13 +116,20 @@ class Run:
         self.started_at = datetime.now(UTC)
         self.run_id = f"{stage}-{self.started_at:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
         self.digest = digest_of(
-            {"stage": stage, "config": config.digest(), "inputs": self.inputs, "version": __version__}
+            {"stage": stage, "config": config.digest(), "inputs": self._origins(), "version": __version__}
         )
         self.ledger = Ledger(stage)
         self._staged: dict[str, Staged] = {}
         self._branched: set[str] = set()
         newest = lake.release()
         self._began_at = newest.number if newest else 0
+
+    def _origins(self) -> dict[str, Any]:
+        """The inputs, with the snapshots that first had their rows: compaction makes no other input."""
+        return {
+            name: self.lake.origin(name, seen) if isinstance(seen, int) and name in TABLES else seen
+            for name, seen in self.inputs.items()
+        }
 
     def released(self, *, standing: bool) -> Release | None:
         """The release that already holds this digest, if there is one.

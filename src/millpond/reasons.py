@@ -43,6 +43,7 @@ class Reason(StrEnum):
     UNIGRAMS = "unigrams"
     PERPLEXITY = "perplexity"
     CLASSIFIER = "classifier"
+    CONTAMINATED = "contaminated"  # holds text of an evaluation set
     # curate: duplicates, by kind
     URL = "url"
     EXACT = "exact"
@@ -50,5 +51,9 @@ class Reason(StrEnum):
     SEMANTIC = "semantic"
     LINE = "line"  # nothing left but what stands in other documents, or a copy of such a document
     SPAN = "span"  # the same, where runs of words are compared
+    # mix: what a mixture leaves out
+    NO_COMPONENT = "no_component"
+    CAP = "cap"
+    NOT_SAMPLED = "not_sampled"
     # tokenize
     NO_TOKENS = "no_tokens"

@@ -241,7 +241,7 @@ REJECTS = TableSpec(
         (
             ("doc_id", STRING),
             ("url", STRING),
-            ("stage", STRING),  # extract, filter or dedup
+            ("stage", STRING),  # extract, filter, decontaminate or dedup
             ("reason", STRING),
             ("rule", STRING),  # the first rule that failed, in the preset's order
             ("value", FLOAT),
@@ -269,6 +269,56 @@ DUPLICATES = TableSpec(
             ("similarity", FLOAT),
         ),
         required=("doc_id", "keeper_id", "kind", "jaccard", "cluster_id"),
+    ),
+    key=("doc_id",),
+    sort_by=("doc_id",),
+)
+
+CONTAMINATION = TableSpec(
+    "corpus.contamination",
+    _schema(
+        (
+            ("doc_id", STRING),  # of a candidate that the rules keep
+            ("url", STRING),
+            ("benchmark", STRING),  # name of the evaluation set
+            ("example", LONG),  # its number in the set, from 1
+            ("example_id", STRING),  # its own field `id`, where it has one
+            ("ngrams", LONG),  # distinct n-grams of the example that stand in the document
+            ("share", FLOAT),  # of the example's distinct n-grams
+            ("first_ngram", STRING),  # the first of them in the document
+        ),
+        required=("doc_id", "url", "benchmark", "example", "ngrams", "share", "first_ngram"),
+    ),
+    key=("doc_id", "benchmark", "example"),
+    sort_by=("doc_id", "benchmark", "example"),
+)
+
+MIXTURE = TableSpec(
+    "corpus.mixture",
+    _schema(
+        (
+            ("doc_id", STRING),  # of corpus.documents
+            ("component", STRING),
+            ("copies", LONG),  # how often the document is in the mixture
+            ("text_bytes", LONG),  # of one copy
+        ),
+        required=("doc_id", "component", "copies", "text_bytes"),
+    ),
+    key=("doc_id",),
+    sort_by=("doc_id",),
+)
+
+MIXTURE_REJECTS = TableSpec(
+    "corpus.mixture_rejects",
+    _schema(
+        (
+            ("doc_id", STRING),  # of corpus.documents
+            ("component", STRING),  # null where none selects it
+            ("reason", STRING),  # no_component, cap or not_sampled
+            ("cap", STRING),  # the columns of the cap it is over, such as registered_domain
+            ("text_bytes", LONG),
+        ),
+        required=("doc_id", "reason", "text_bytes"),
     ),
     key=("doc_id",),
     sort_by=("doc_id",),
@@ -496,6 +546,9 @@ TABLES: dict[str, TableSpec] = {
         DOCUMENTS,
         REJECTS,
         DUPLICATES,
+        CONTAMINATION,
+        MIXTURE,
+        MIXTURE_REJECTS,
         SHARDS,
         TOKEN_DOCUMENTS,
         TOKEN_REJECTS,

@@ -218,6 +218,20 @@ def count_unigrams(
     curating.count_unigrams(data, text_field, lake, language, to, at_least)
 
 
+@app.command(rich_help_panel=STAGES, epilog=_examples("mix --config corpus.toml"))
+def mix(
+    lake: options.Lake = None,
+    config: options.Config = None,
+    set: options.Set = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Choose which documents a training corpus holds, by weights, caps and repeats, into corpus.mixture."""
+    need("quality")
+    from millpond.cli import sharing
+
+    sharing.mix(open_lake(lake), config, set or ())
+
+
 @app.command(rich_help_panel=STAGES, epilog=_examples("tokenize --set vocab_size=8192 --set context_length=512"))
 def tokenize(
     lake: options.Lake = None,
@@ -265,6 +279,33 @@ def evaluate(
 
     settings = load(EvalConfig, config, "eval", set or ())
     output.outcome(evaluate_on_lake(open_lake(lake), settings, run))
+
+
+export = typer.Typer(help="Write what the lake holds for other tools.", no_args_is_help=True)
+app.add_typer(export, name="export", rich_help_panel=STAGES)
+
+
+@export.command(
+    "corpus", epilog=_examples("export corpus my-corpus --license odc-by", "export corpus mixed --mixture")
+)
+def export_corpus(
+    folder: Annotated[Path, typer.Argument(help="New or empty folder.")],
+    mixture: Annotated[bool, typer.Option("--mixture", help="The released mixture, with its repeats.")] = False,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="A split as tokenization drew it; repeatable.", show_default="all documents, as train"),
+    ] = None,
+    max_shard_bytes: Annotated[int, typer.Option(min=1, help="Bytes of text of a shard.")] = 500_000_000,
+    license: Annotated[str | None, typer.Option(help="For the card, as the Hub names it, e.g. odc-by.")] = None,
+    lake: options.Lake = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Write the corpus as Parquet shards and a dataset card, as Hugging Face datasets reads them."""
+    need("curate")
+    from millpond.cli import sharing
+    from millpond.curate.export.job import Choice
+
+    sharing.export(open_lake(lake), folder, Choice(mixture, tuple(split or ()), max_shard_bytes, license))
 
 
 @app.command(rich_help_panel=LOOKING, epilog=_examples("report --to report.html"))
@@ -332,6 +373,22 @@ def snapshots(
     from millpond.cli import looking
 
     looking.snapshots(open_lake(lake), table)
+
+
+@app.command(rich_help_panel=STAGES, epilog=_examples("compact", "compact web.rejects web.frontier"))
+def compact(
+    table: Annotated[
+        list[str] | None, typer.Argument(help="Such as corpus.documents.", show_default="all with small files")
+    ] = None,
+    target_bytes: Annotated[int, typer.Option(min=1, help="Bytes of a file.")] = 256 << 20,
+    lake: options.Lake = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Rewrite small files of tables into few sorted ones; the rows stay the same."""
+    need("quality")
+    from millpond.cli import sharing
+
+    sharing.compact(open_lake(lake), table or (), target_bytes)
 
 
 @app.command(rich_help_panel=LOOKING)

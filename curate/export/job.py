@@ -1,0 +1,114 @@
+"""Export: the released corpus or a mixture of it → a folder that `datasets.load_dataset` reads.
+
+    millpond export corpus my-corpus --max-shard-bytes 500000000
+
+The folder appears when it is whole, shards and dataset card, or not at all; the lake is only read. The same release
+gives the same files.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from millpond import durable
+from millpond.curate.export.card import Facts, card
+from millpond.curate.export.made import made
+from millpond.curate.export.shards import Exported, export_schema, write_shards
+from millpond.curate.mix.config import MixConfig
+from millpond.curate.mix.job import summary
+from millpond.errors import InputError, LakeError
+from millpond.lake import Lake
+from millpond.schemas import DOCUMENTS, MIXTURE, SHARDS, TOKEN_DOCUMENTS
+
+#: Of text, uncompressed: what the Hugging Face Hub's own tools aim at.
+SHARD_BYTES = 500_000_000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is exported, and how."""
+
+    mixture: bool = False
+    """The released mixture, with its repeats, rather than every document once."""
+    splits: Sequence[str] = ()
+    """Splits as tokenization drew them; none exports all documents as `train`."""
+    max_shard_bytes: int = SHARD_BYTES
+    """Bytes of text of a shard."""
+    license: str | None = None
+    """For the card, as the Hub names licenses; left out, the card names none."""
+
+
+def export_corpus(lake: Lake, folder: Path, choice: Choice) -> Exported:
+    """Write the released corpus to a new or empty folder.
+
+    Raises:
+        LakeError: there is no corpus, mixture or tokenization, or it is of another corpus than the released one.
+        InputError: the folder holds something, cannot be written, or a split has no documents.
+    """
+    release = lake.release()
+    if release is None or DOCUMENTS.name not in release.tables:
+        raise LakeError(f"{lake.uri} has no corpus yet: run `millpond curate` first")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: give a new or an empty folder: this one holds something")
+    tables = [DOCUMENTS.name]
+    if choice.mixture:
+        _check_mixture(lake, release.tables)
+        tables.append(MIXTURE.name)
+    if choice.splits:
+        _check_splits(lake, release.tables)
+        tables.append(TOKEN_DOCUMENTS.name)
+    files = {table: lake.files(table, release.tables[table]) for table in tables}
+    folder = folder.resolve()
+    partial = durable.temporary(folder)
+    try:
+        partial.mkdir(parents=True)
+        written = write_shards(partial, files, choice.splits, choice.max_shard_bytes)
+        if empty := sorted({*choice.splits} - {split.split for split in written.splits}):
+            raise InputError(f"split {empty[0]!r} has no documents; splits are drawn by `millpond tokenize`")
+        mixture = made(lake, MIXTURE.name) if choice.mixture else None
+        facts = Facts(
+            name=folder.name,
+            license=choice.license,
+            release=release.number,
+            corpus=made(lake, DOCUMENTS.name),
+            splits=written.splits,
+            schema=export_schema(choice.mixture),
+            languages=written.languages,
+            domains=written.domains,
+            mixture=mixture,
+            shares=summary(lake, MixConfig.from_mapping(mixture.config, "the mixture")) if mixture else (),
+        )
+        (partial / "README.md").write_text(card(facts), encoding="utf-8")
+        durable.commit(partial, folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return written
+
+
+def _check_mixture(lake: Lake, tables: dict[str, int]) -> None:
+    if MIXTURE.name not in tables:
+        raise LakeError(f"{lake.uri} has no mixture yet: run `millpond mix` first")
+    if _other_rows(lake, made(lake, MIXTURE.name).inputs[DOCUMENTS.name], tables):
+        raise LakeError(
+            f"{lake.uri}: the mixture is of another corpus than the released one: run `millpond mix` again"
+        )
+
+
+def _check_splits(lake: Lake, tables: dict[str, int]) -> None:
+    if SHARDS.name not in tables:
+        raise LakeError(f"{lake.uri} has no splits yet: `millpond tokenize` draws them")
+    of = set(lake.read(SHARDS.name, ["corpus_snapshot"])["corpus_snapshot"].to_pylist())
+    if any(_other_rows(lake, snapshot, tables) for snapshot in of):
+        raise LakeError(
+            f"{lake.uri}: the splits are of another corpus than the released one: run `millpond tokenize` again"
+        )
+
+
+def _other_rows(lake: Lake, snapshot: int, tables: dict[str, int]) -> bool:
+    """Whether a snapshot of the corpus has other rows than the released one."""
+    return lake.origin(DOCUMENTS.name, snapshot) != lake.origin(DOCUMENTS.name, tables[DOCUMENTS.name])
