@@ -53,7 +53,7 @@ Documents are news-like articles whose words are shuffled anew for each, so that
 planted: of every ten documents the first two hold the same passage. `min_length` is {length} words.
 
 {found}
-{wrong} of {documents:,} documents are not, byte for byte, what they have to be (none may be): whole, or without their
+{wrong} of {documents:,} documents differ from what they have to be, byte for byte (none may): whole, or without their
 passage where another document of smaller rank holds it.
 
 {rates}

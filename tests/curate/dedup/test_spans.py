@@ -110,8 +110,8 @@ def test_what_goes_is_what_the_rule_says(spark: SparkSession, tmp_path: Path) ->
     assert cut(spark, tmp_path, rows, 3, 10) == due
     with Scratch(tmp_path / "scratch") as scratch:
         echo = spark.createDataFrame(rows[-1:], "rank string, scope string, text string")
-        [(runs, words)] = _runs(_windows(echo, 10, scratch), 10).selectExpr("count(*)", "sum(words)").collect()
-        assert 100 < runs <= 400 and words <= 3 * 2000
+        [(runs, spelled)] = _runs(_windows(echo, 10, scratch), 10).selectExpr("count(*)", "sum(words)").collect()
+        assert 100 < runs <= 400 and spelled <= 3 * 2000
 
 
 def test_a_run_that_is_spelled_otherwise_stays() -> None:
