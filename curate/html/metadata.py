@@ -1,9 +1,10 @@
 """What a page says about itself: title, site, author, date, description, language and kinds.
 
-One CSS selection gathers everything that may speak – meta elements, JSON-LD, headings, times, bylines – and the best
-source answers for each field. The orders of precedence are those that gave the most right answers on annotated pages:
-an `<h1>` that the page's own metadata repeats is the title more often than `og:title` is. What JSON-LD says is read of
-the page's work alone (top level, `@graph`, `mainEntity`), not of what the work links to, lists or is commented with.
+CSS selections gather everything that may speak – meta elements, JSON-LD and headings, then times and bylines where
+those do not say it – and the best source answers for each field. The orders of precedence are those that gave the most
+right answers on annotated pages: an `<h1>` that the page's own metadata repeats is the title more often than
+`og:title` is. What JSON-LD says is read of the page's work alone (top level, `@graph`, `mainEntity`), not of what the
+work links to, lists or is commented with.
 
 Guarantees: no exception for any tree; time linear in the page with a small constant, since every source is read up
 to a count (elements, characters, depth); the same page gives the same answer. A value is one line without
@@ -16,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import chain, islice
 from urllib.parse import urlsplit
 
@@ -28,13 +29,15 @@ from millpond.curate.html.linked_data import Item, is_person, linked_data, name_
 from millpond.curate.html.names import marked_names, names_in
 
 #: Elements of each kind, and of all; how far from the heading texts are looked for, and how many.
-_MOST = {"meta": 500, "script": 30, "h1": 10, "time": 20, "title": 20, "marked": 60}
+_MOST = {"meta": 500, "script": 30, "h1": 10, "title": 20}
+_MOST_MARKED = {"time": 20, "marked": 60}
 _ELEMENTS = 5000
 _LEVELS, _SIBLINGS, _BESIDE = 6, 4, 30
 
-_SELECTOR = (
-    'meta, title, h1, time, script[type^="application/ld+json" i], [itemprop~="author" i], [rel~="author" i], '
-    '[itemprop~="datePublished" i], [class*="author" i], [class*="byline" i], [class*="date" i]'
+_SELECTOR = 'meta, title, h1, script[type^="application/ld+json" i]'
+_MARKED_SELECTOR = (
+    'time, [itemprop~="author" i], [rel~="author" i], [itemprop~="datePublished" i], '
+    '[class*="author" i], [class*="byline" i], [class*="date" i]'
 )
 
 
@@ -60,22 +63,34 @@ class Metadata:
 
 
 @dataclass
-class _Found:
-    """Elements of one page by what they are."""
+class _Marked:
+    """Elements whose names say that they hold an author or a date, by what they are."""
 
-    meta: dict[str, list[str]] = field(default_factory=dict)
-    titles: list[LexborNode] = field(default_factory=list)
-    headings: list[LexborNode] = field(default_factory=list)
     times: list[LexborNode] = field(default_factory=list)
     published: list[LexborNode] = field(default_factory=list)
     authors: list[LexborNode] = field(default_factory=list)
     bylines: list[LexborNode] = field(default_factory=list)
     dates: list[LexborNode] = field(default_factory=list)
+
+
+@dataclass
+class _Found:
+    """What a page has to say, by what it is."""
+
+    tree: LexborHTMLParser
+    meta: dict[str, list[str]] = field(default_factory=dict)
+    titles: list[LexborNode] = field(default_factory=list)
+    headings: list[LexborNode] = field(default_factory=list)
     scripts: list[LexborNode] = field(default_factory=list)
 
     def first(self, *names: str) -> str | None:
         """The first value of the first of these properties that has one."""
         return next((value for name in names for value in self.meta.get(name, ())), None)
+
+    @cached_property
+    def marked(self) -> _Marked:
+        """Looked for only where nothing surer speaks: this selection takes longer than all else here."""
+        return _gather_marked(self.tree)
 
 
 def read_metadata(tree: LexborHTMLParser, url: str | None, latest: date | None = None) -> Metadata:
@@ -108,35 +123,45 @@ def read_metadata(tree: LexborHTMLParser, url: str | None, latest: date | None =
 
 
 def _gather(tree: LexborHTMLParser) -> _Found:
-    """Everything that may speak, in one selection; each kind up to its count."""
-    found = _Found()
+    """What speaks for the whole page; each kind up to its count."""
+    found = _Found(tree)
     left = dict(_MOST)
     for node in islice(tree.css(_SELECTOR), _ELEMENTS):
-        tag = node.tag or ""
-        kind = tag if tag in left else "marked"
+        kind = node.tag or ""
         if left[kind] == 0:
             continue
         left[kind] -= 1
-        attributes = node.attributes
         if kind == "meta":
-            _read_meta(found, attributes)
+            _read_meta(found, node.attributes)
         elif kind == "script":
             found.scripts.append(node)
-        elif kind == "title":
-            if node.parent is not None and node.parent.tag in ("head", "body"):  # not one in an SVG
-                found.titles.append(node)
         elif kind == "h1":
             found.headings.append(node)
+        elif node.parent is not None and node.parent.tag in ("head", "body"):  # no title in an SVG
+            found.titles.append(node)
+    return found
+
+
+def _gather_marked(tree: LexborHTMLParser) -> _Marked:
+    """Elements that say of themselves that they are a date or an author; up to a count."""
+    found = _Marked()
+    left = dict(_MOST_MARKED)
+    for node in islice(tree.css(_MARKED_SELECTOR), _ELEMENTS):
+        tag = node.tag or ""
+        kind = tag if tag == "time" else "marked"
+        if tag in _MOST or left[kind] == 0:
+            continue
+        left[kind] -= 1
+        attributes = node.attributes
+        role = f"{attributes.get('itemprop') or ''} {attributes.get('rel') or ''}".casefold().split()
+        if "datepublished" in role:
+            found.published.append(node)
+        elif kind == "time":
+            found.times.append(node)
+        elif "author" in role:
+            found.authors.append(node)
         else:
-            role = f"{attributes.get('itemprop') or ''} {attributes.get('rel') or ''}".casefold().split()
-            if "datepublished" in role:
-                found.published.append(node)
-            elif kind == "time":
-                found.times.append(node)
-            elif "author" in role:
-                found.authors.append(node)
-            else:
-                _read_class(found, node, attributes.get("class") or "")
+            _read_class(found, node, attributes.get("class") or "")
     return found
 
 
@@ -185,7 +210,7 @@ def _read_meta(found: _Found, attributes: Mapping[str, str | None]) -> None:
                     values.append(value)
 
 
-def _read_class(found: _Found, node: LexborNode, classes: str) -> None:
+def _read_class(found: _Marked, node: LexborNode, classes: str) -> None:
     """What its class names an element to be; comments and reviews have authors and dates of their own."""
     classes = classes[:LINE].casefold()
     if "comment" in classes or "review" in classes:
@@ -305,7 +330,8 @@ def _author(
             return "; ".join(kept[:NAMES])[:LINE]
     if any("Product" in kind for kind in types_of(work)):  # what else names authors there are reviews
         return None
-    shown = chain((_pieces(node, True) for node in found.authors[:3]), (_pieces(node) for node in found.bylines))
+    marked = found.marked
+    shown = chain((_pieces(node, True) for node in marked.authors[:3]), (_pieces(node) for node in marked.bylines))
     for pieces in chain(shown, [marked_names(beside(), False)]):
         names = {_key(name): name for name in islice(pieces, NAMES)}
         if kept := [name for key, name in names.items() if key not in site.names]:
@@ -325,23 +351,26 @@ def _published(
 ) -> date | None:
     """The first date of publication in order of how surely a source means it."""
     in_url = day_in_url(url, latest)
-    values = chain(
-        (string(work.get("datePublished")),),
-        (found.first(name) for name in _DATES),
-        map(_time, found.published),
-    )
-    for value in values:
+    for value in _said_dates(found, work):
         if value and (day := day_in(value, latest)):
             return in_url if in_url and abs((in_url - day).days) == 1 else day  # the publisher's own time zone
     if in_url:
         return in_url
-    shown = chain(map(_time, found.times), (string(work.get(name)) for name in ("dateCreated", "uploadDate")))
+    marked = found.marked
+    shown = chain(map(_time, marked.times), (string(work.get(name)) for name in ("dateCreated", "uploadDate")))
     near = (piece for piece in beside() if len(piece) <= 80)
-    marked = chain.from_iterable(map(_texts, chain(found.dates, found.bylines)))
-    for value in chain(near, shown, marked):
+    named = chain.from_iterable(map(_texts, chain(marked.dates, marked.bylines)))
+    for value in chain(near, shown, named):
         if value and (day := day_in(value, latest)):
             return day
     return None
+
+
+def _said_dates(found: _Found, work: Item) -> Iterator[str | None]:
+    """What is called the date of publication."""
+    yield string(work.get("datePublished"))
+    yield from map(found.first, _DATES)
+    yield from map(_time, found.marked.published)
 
 
 def _time(node: LexborNode) -> str:
