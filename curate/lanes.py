@@ -71,17 +71,19 @@ def too_much(html: bytes, limits: Limits) -> str | None:
     """The first of the limits that a page (UTF-8) exceeds, as `name:count`, or None."""
     if len(html) > limits.bytes:
         return f"bytes:{len(html)}"
-    tags = int(np.count_nonzero(np.frombuffer(html, dtype=np.uint8) == ord("<")))
+    page = np.frombuffer(html, dtype=np.uint8)
+    begins = page == ord("<")
+    tags = int(np.count_nonzero(begins))
     if tags > limits.tags:
         return f"tags:{tags}"
     if _has_gap(html, limits.tag_bytes):
-        starts = np.flatnonzero(np.frombuffer(html, dtype=np.uint8) == ord("<"))
+        starts = np.flatnonzero(begins)
         ends = np.append(starts[1:], len(html))
         long = np.flatnonzero(ends - starts > limits.tag_bytes)
         longest = max((_tag_bytes(html[starts[n] + 1 : ends[n]]) for n in long.tolist()), default=0)
         if longest > limits.tag_bytes:
             return f"tag_bytes:{longest}"
-    if tags > limits.depth and tags - html.count(b"</") > limits.depth:
+    if tags > limits.depth and tags - np.count_nonzero(begins[:-1] & (page[1:] == ord("/"))) > limits.depth:
         depth = _depth(html)
         if depth > limits.depth:
             return f"depth:{depth}"
