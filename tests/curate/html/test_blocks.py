@@ -78,20 +78,22 @@ def test_containers_hold_ranges_of_blocks(page: str) -> None:
         assert found.text[number].strip()
 
 
-_ENDING = ("div", "p", "a", "b", "span", "style", "li", "ul", "svg", "br", "h1", "section")
-
-
-@given(
-    st.recursive(
-        st.text("ab ", max_size=3),
-        lambda inner: st.builds(
-            lambda tag, parts: f"<{tag}>{''.join(parts)}</{tag}>",
-            st.sampled_from(_ENDING),
-            st.lists(inner, max_size=3),
-        ),
-        max_leaves=30,
-    )
+_PARTS = st.lists(
+    st.sampled_from(("<b>", "<a>", "<style>", "<div>", "</>", "</>", "x ", "y")), min_size=15, max_size=40
 )
+
+
+def _closed(parts: list[str]) -> str:
+    """Markup in which each end is that of the innermost element."""
+    page, opened = "", list[str]()
+    for part in parts:
+        if part.startswith("<") and part != "</>":
+            opened.append(part)
+        page += f"</{opened.pop()[1:]}" if part == "</>" and opened else part.replace("</>", "")
+    return page + "".join(f"</{tag[1:]}" for tag in reversed(opened))
+
+
+@given(_PARTS.map(_closed))
 def test_every_text_is_where_it_stands(page: str) -> None:
     """What ends with an element around it is not lost, nor taken for what follows."""
     tree = LexborHTMLParser(page)
@@ -103,7 +105,7 @@ def test_every_text_is_where_it_stands(page: str) -> None:
             while above is not None:
                 around.add(above.tag)
                 above = above.parent
-            if around.isdisjoint(("style", "svg")):
+            if around.isdisjoint(("style",)):
                 text += content
                 links += len(content.strip()) if "a" in around else 0
     assert "".join("".join(found.text).split()) == "".join(text.split())
