@@ -140,7 +140,7 @@ def _resiliparse(gold: GoldPage) -> str:
 
 
 READERS: Mapping[str, Callable[[GoldPage], str | None]] = {
-    "Millpond": lambda gold: extract(gold.html, gold.url, charset="utf-8").text,
+    "Millpond": lambda gold: extract(gold.html, gold.url).text,
     "trafilatura": _trafilatura,
     "trafilatura, precision": lambda gold: _trafilatura(gold, precise=True),
     "resiliparse": _resiliparse,

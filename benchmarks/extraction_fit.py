@@ -32,7 +32,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from millpond.curate.html.blocks import Blocks, read_blocks
 from millpond.curate.html.container_names import Names, name_words
-from millpond.curate.html.features import Features, features, page_features
+from millpond.curate.html.features import FEATURES, Features, features, page_features
 from millpond.curate.html.forest import Forest
 from millpond.curate.html.main_text import PAGE_TYPES, best_choice
 from millpond.curate.html.metadata import Metadata, read_metadata
@@ -43,9 +43,9 @@ SEED = 7
 _DOMAINS, _PRIOR = 3, 2.0
 _BLOCKS = {
     "loss_function": "CrossEntropy",
-    "iterations": 500,
+    "iterations": 300,
     "depth": 6,
-    "learning_rate": 0.08,
+    "learning_rate": 0.12,
     "l2_leaf_reg": 5,
     "rsm": 0.3,
     "border_count": 64,
@@ -264,7 +264,7 @@ def final_model(pages: Sequence[Page]) -> dict[str, npt.NDArray[Any]]:
         **arrays_of(fit_pages(pages, seen), "pages_"),
         "names_word": np.array(sorted(scores)),
         "names_score": np.array([scores[word] for word in sorted(scores)], dtype=np.float32),
-        "feature_names": np.array(seen[0].names),
+        "feature_names": np.array(FEATURES),
     }
 
 

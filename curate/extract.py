@@ -31,7 +31,7 @@ from millpond import __version__
 from millpond.curate.config import ExtractConfig, NormaliseConfig
 from millpond.curate.html.main_text import MODEL, main_text
 from millpond.curate.isolate import OK
-from millpond.curate.lanes import LAST_LIMITS, LIMITS, too_much
+from millpond.curate.lanes import LAST_LIMITS, LIMITS, many_options, too_much
 from millpond.curate.normalise import normalise
 from millpond.reasons import Reason
 
@@ -89,26 +89,26 @@ def extract(
     """
     if content_type is not None and content_type not in HTML_TYPES | TEXT_TYPES:
         return Extraction(outcome=Reason.UNSUPPORTED_TYPE, detail=content_type)
-    decoded = _decode(html, charset or detect_encoding(html) or "utf-8")
-    utf8 = decoded.encode("utf-8", "surrogatepass")
+    decoded, utf8 = _decode(html, charset)
+    size = len(utf8)
     latest = fetched or _NO_DATE_AFTER
     if content_type in TEXT_TYPES:
         found = Extraction(decoded, extractor="plain")
     elif beyond := too_much(utf8, LIMITS[config.extractor]):
         if last := too_much(utf8, LAST_LIMITS):
-            return Extraction(outcome=Reason.TOO_LARGE, detail=last, decoded_bytes=len(utf8))
+            return Extraction(outcome=Reason.TOO_LARGE, detail=last, decoded_bytes=size)
         found = _by_resiliparse(decoded, beyond)
     elif config.extractor == "resiliparse":
         found = _by_resiliparse(decoded, None)
     elif config.extractor == "trafilatura":
         found = _by_trafilatura(decoded, url, latest)
     else:
-        if utf8.lower().count(b"<option") > _MANY_OPTIONS:
-            decoded = _OPTION.sub(" ", decoded)
-        found = _by_millpond(decoded, url, latest, config)
+        if many_options(utf8, _MANY_OPTIONS):
+            utf8 = _OPTION.sub(" ", decoded).encode()
+        found = _by_millpond(utf8, url, latest, config)
     if found.text and not found.text.isspace():
-        return replace(found, decoded_bytes=len(utf8))
-    return replace(found, text=None, outcome=Reason.EMPTY, decoded_bytes=len(utf8))
+        return replace(found, decoded_bytes=size)
+    return replace(found, text=None, outcome=Reason.EMPTY, decoded_bytes=size)
 
 
 def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
@@ -143,12 +143,26 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
         "declared_language": found.language,
         "extractor": found.extractor,
         "decoded_bytes": found.decoded_bytes,
-        "extracted_bytes": len(raw.encode("utf-8", "surrogatepass")),
+        "extracted_bytes": len(raw.encode("utf-8", "replace")),
     }
     return answer, text.encode()
 
 
-def _decode(body: bytes, charset: str) -> str:
+def _decode(body: bytes, charset: str | None) -> tuple[str, bytes]:
+    """A page's text, and the same as UTF-8: most pages are that already and are not encoded again."""
+    try:
+        # Where nothing is said of the encoding, what is UTF-8 throughout is that: other encodings whose bytes are all
+        # ASCII's have zeros or escapes.
+        named = codecs.lookup(charset).name == "utf-8" if charset else b"\0" not in body and b"\x1b" not in body
+        if named:
+            return body.decode(), body
+    except (LookupError, ValueError):  # no such codec, or not UTF-8
+        pass
+    text = _replaced(body, charset or detect_encoding(body) or "utf-8")
+    return text, text.encode("utf-8", "replace")
+
+
+def _replaced(body: bytes, charset: str) -> str:
     try:
         name = codecs.lookup(charset).name
         return body.decode("utf-8" if name in _ESCAPES else name, errors="replace")
@@ -172,7 +186,7 @@ def _own_version() -> str:
     return f"millpond {__version__}+{hashlib.sha256(MODEL.read_bytes()).hexdigest()[:8]}"
 
 
-def _by_millpond(html: str, url: str | None, latest: datetime.date, config: ExtractConfig) -> Extraction:
+def _by_millpond(html: bytes, url: str | None, latest: datetime.date, config: ExtractConfig) -> Extraction:
     found = main_text(html, url, latest, config)
     about = found.metadata
     return Extraction(

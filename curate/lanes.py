@@ -12,14 +12,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Elements that real pages close: what an unclosed <p> or <li> adds to the depth is put right by the parser.
-_NESTING = re.compile(
-    rb"<(/?)(?:a|article|aside|b|blockquote|center|div|em|fieldset|figure|font|form|i|main|nav|ol|section|small"
-    rb"|span|strong|sub|sup|table|u|ul)[\s/>]",
-    re.IGNORECASE,
+# Elements that real pages close, by the first three letters of their names: what an unclosed <p> or <li> adds to the
+# depth is put right by the parser.
+_NESTING = (
+    *(
+        "a",
+        "b",
+        "i",
+        "u",
+        "em",
+        "ol",
+        "ul",
+        "art",
+        "asi",
+        "blo",
+        "cen",
+        "div",
+        "fie",
+        "fig",
+        "fon",
+        "for",
+        "mai",
+        "nav",
+    ),
+    *("sec", "sma", "spa", "str", "sub", "sup", "tab"),
 )
-
-
+#: Bytes of a name: letters in lower case, and what ends a name as zero.
+_FOLDED = np.arange(256, dtype=np.int32)
+_FOLDED[ord("A") : ord("Z") + 1] += 32
+_FOLDED[[*b"\t\n\v\f\r />"]] = 0
+_KEYS = np.array([int.from_bytes(name.encode().ljust(3, b"\0"), "big") for name in _NESTING])
 _QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 
 
@@ -49,23 +71,47 @@ def too_much(html: bytes, limits: Limits) -> str | None:
     """The first of the limits that a page (UTF-8) exceeds, as `name:count`, or None."""
     if len(html) > limits.bytes:
         return f"bytes:{len(html)}"
-    tags = html.count(b"<")
+    page = np.frombuffer(html, dtype=np.uint8)
+    begins = page == ord("<")
+    tags = int(np.count_nonzero(begins))
     if tags > limits.tags:
         return f"tags:{tags}"
-    if len(html) > limits.tag_bytes:
-        starts = np.flatnonzero(np.frombuffer(html, dtype=np.uint8) == ord("<"))
+    if _has_gap(html, limits.tag_bytes):
+        starts = np.flatnonzero(begins)
         ends = np.append(starts[1:], len(html))
         long = np.flatnonzero(ends - starts > limits.tag_bytes)
         longest = max((_tag_bytes(html[starts[n] + 1 : ends[n]]) for n in long.tolist()), default=0)
         if longest > limits.tag_bytes:
             return f"tag_bytes:{longest}"
-    if tags > limits.depth:
-        levels = np.cumsum([0, *(-1 if closing else 1 for closing in _NESTING.findall(html))])
-        # What closes more than is open closes nothing.
-        depth = int((levels - np.minimum.accumulate(levels)).max())
+    if tags > limits.depth and tags - np.count_nonzero(begins[:-1] & (page[1:] == ord("/"))) > limits.depth:
+        depth = _depth(html)
         if depth > limits.depth:
             return f"depth:{depth}"
     return None
+
+
+def _depth(html: bytes) -> int:
+    """How deep elements nest; what closes more than is open closes nothing."""
+    page = np.frombuffer(html + b"    ", dtype=np.uint8)
+    starts = np.flatnonzero(page == ord("<"))
+    closing = page[starts + 1] == ord("/")
+    first, second, third = _FOLDED[page[starts + closing + np.array([[1], [2], [3]])]]
+    key = np.where(second == 0, first << 16, first << 16 | second << 8 | third)
+    steps = np.where(closing, -1, 1)[np.isin(key, _KEYS)]
+    levels = np.cumsum(np.append(0, steps))
+    return int((levels - np.minimum.accumulate(levels)).max())
+
+
+def many_options(html: bytes, limit: int) -> bool:
+    """Whether a page may have more options of forms than this: counted are all tags that begin with their letter."""
+    page = np.frombuffer(html, dtype=np.uint8)
+    return int(np.count_nonzero((page[:-1] == ord("<")) & (page[1:] | 0x20 == ord("o")))) > limit
+
+
+def _has_gap(html: bytes, size: int) -> bool:
+    """Whether more than `size` bytes may stand without a new tag: then half as many do from a multiple of that on."""
+    half = max(size // 2, 1)
+    return any(html.find(b"<", start, start + half) < 0 for start in range(0, len(html) - half + 1, half))
 
 
 def _tag_bytes(markup: bytes) -> int:

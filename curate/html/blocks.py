@@ -12,48 +12,62 @@ posts there for readers without JavaScript. Mathematics is its TeX source where 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-_NO_TEXT = frozenset(
-    (
-        *("-comment", "-doctype", "area", "audio", "base", "br", "canvas", "col", "colgroup", "datalist"),
-        *("embed", "frame", "frameset", "head", "hr", "iframe", "img", "input", "link", "map", "meta", "noembed"),
-        *(
-            "noframes",
-            "object",
-            "optgroup",
-            "option",
-            "param",
-            "script",
-            "select",
-            "source",
-            "style",
-            "svg",
-            "template",
+#: What the walk does with an element: goes on as if it were not there (inline, or void), ends the block,
+#: notes that a link is open, passes over what is inside, or opens a container.
+_TEXT, _PASSED, _BREAK, _LINK, _SILENT, _BLOCK, _PREFORMATTED = range(7)
+_KINDS = {
+    **dict.fromkeys(
+        (
+            *("area", "base", "col", "colgroup", "embed", "frame", "hr", "img", "input", "link"),
+            *("meta", "param", "source", "track", "wbr"),
+            *(
+                "abbr",
+                "acronym",
+                "b",
+                "bdi",
+                "bdo",
+                "big",
+                "button",
+                "cite",
+                "code",
+                "data",
+                "del",
+                "dfn",
+                "em",
+                "font",
+                "i",
+            ),
+            *("ins", "kbd", "mark", "meter", "nobr", "output", "picture", "progress", "q", "rp", "rt", "ruby", "s"),
+            *("samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var"),
         ),
-        *("textarea", "title", "track", "video", "wbr"),
-    )
-)
-_INLINE = frozenset(
-    (
-        *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "button", "cite", "code", "data", "del", "dfn"),
-        *("em", "font", "i", "ins", "kbd", "mark", "meter", "nobr", "output", "picture", "progress", "q"),
-        *("rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt"),
-        *("u", "var"),
-    )
-)
+        _PASSED,
+    ),
+    "br": _BREAK,
+    "a": _LINK,
+    **dict.fromkeys(
+        (
+            *("audio", "canvas", "datalist", "frameset", "head", "iframe", "map", "math", "noembed", "noframes"),
+            *("object", "optgroup", "option", "script", "select", "style", "svg", "template", "textarea", "title"),
+            "video",
+        ),
+        _SILENT,
+    ),
+    "pre": _PREFORMATTED,
+}
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 #: Elements whose blocks know that they lie inside; a block's `flags` has bit `FLAGS[tag]` for each.
 _FLAGGED = (
     *_HEADINGS,
-    *("a", "article", "aside", "blockquote", "button", "dd", "dt", "figcaption", "figure", "footer", "form", "header"),
-    *("li", "main", "nav", "noscript", "ol", "p", "pre", "section", "table", "td", "th", "ul", "hidden", "math"),
+    *("a", "article", "aside", "blockquote", "dd", "dt", "figcaption", "figure", "footer", "form", "header"),
+    *("li", "main", "nav", "noscript", "ol", "p", "pre", "section", "table", "td", "th", "ul", "hidden"),
 )
 FLAGS = {name: 1 << place for place, name in enumerate(_FLAGGED)}
 HEADING = sum(FLAGS[name] for name in _HEADINGS)
 
-_PRE = FLAGS["pre"]
 #: Elements nested deeper are no containers of their own.
 _DEEPEST = 4000
 
@@ -83,102 +97,137 @@ class Blocks:
 
 def read_blocks(tree: LexborHTMLParser) -> Blocks:
     """The blocks and containers of a page, in document order. Time is linear in the number of nodes."""
-    # One function, and no attribute asked for twice: this loop runs over every node of every page, and each property
-    # of a node is a call into C that makes an object.
+    # One loop over every node of the page, in lexbor's own order. What it asks of a node is kept to numbers where it
+    # can be, since each answer is a call into C. The order says nothing of ends: an element has ended where the node
+    # behind it comes. `stop` is that node's address for the innermost open element; only links, containers and what
+    # holds no text are opened, and a container gets its columns with its first text.
     found: list[tuple[str, int, int, int]] = []  # text, container, link characters, flags
-    containers: list[tuple[int, str, str, int, int]] = [(0, "body", "", 0, 0)]  # parent, tag, key, first block, depth
-    ends = [0]
-    stack: list[tuple[LexborNode, int, int, int, bool]] = []  # node; what was current before it; is it a link
-    current = depth = flags = 0
+    containers: list[tuple[int, str, str, int, int]] = []  # parent, tag, key, first block, depth
+    ends: list[int] = []
+    opened: list[LexborNode] = []
+    shown: list[tuple[int, int]] = []  # number and flags of those containers among the opened that have shown text
     pieces: list[str] = []
-    link_chars = inline = links = 0
+    open_elements: list[tuple[int, int, int]] = []  # of the open elements: what `stop` was before, kind, address
+    stop = preformatted = links = link_chars = 0
+    silent = False
 
     def flush() -> None:
-        nonlocal link_chars, inline
-        if pieces:
-            text = "".join(pieces)
-            pieces.clear()
-            text = text.strip("\r\n") if flags & _PRE else " ".join(text.split())
-            if text and not text.isspace():
-                found.append((text, current, link_chars, flags | inline | (FLAGS["a"] if link_chars else 0)))
-        link_chars = inline = 0
-
-    node: LexborNode | None = tree.body or tree.root
-    while node is not None:
-        tag = node.tag or ""
-        child = None
-        if tag == "-text":
-            if text := node.text_content:
-                pieces.append(text)
-                if links:
-                    link_chars += len(text.strip())
-        elif tag in _INLINE:
-            child = node.child
-            if child is not None:
-                is_link = tag == "a"
-                links += is_link
-                if tag == "button":
-                    inline |= FLAGS["button"]
-                stack.append((node, -1, 0, 0, is_link))
-        elif tag in _NO_TEXT:
-            if tag == "br":
-                if flags & _PRE:
-                    pieces.append("\n")
-                else:
-                    flush()
-            elif tag == "script" and "math/tex" in ((node.attributes or {}).get("type") or ""):
-                pieces.append(f"${(node.text(deep=True) or '').strip()}$")
-                inline |= FLAGS["math"]
-        elif tag == "math":
-            pieces.append(_math(node))
-            inline |= FLAGS["math"]
-        else:
-            flush()
-            child = node.child
-            if child is not None and depth == _DEEPEST:
-                stack.append((node, -1, 0, 0, False))
-            elif child is not None:
-                stack.append((node, current, depth, flags, False))
+        nonlocal link_chars
+        text = "".join(pieces)
+        pieces.clear()
+        text = text.strip("\r\n") if preformatted else _folded(text)
+        if text and not (preformatted and text.isspace()):
+            number, flags = shown[-1] if shown else (0, 0)
+            for node in opened[len(shown) :]:
                 key, hidden = _key(node.attributes)
+                tag = node.tag or ""
                 flags |= FLAGS.get(tag, 0) | hidden
-                depth += 1
-                containers.append((current, tag, key, len(found), depth))
-                current = len(ends)
+                containers.append((number, tag, key, len(found), len(shown)))
+                number = len(ends)
                 ends.append(0)
-        if child is not None:
-            node = child
-            continue
-        while (following := node.next) is None and stack:
-            node, container, above, before, is_link = stack.pop()
-            if container < 0:
-                links -= is_link
+                shown.append((number, flags))
+            found.append((text, number, link_chars, flags | (FLAGS["a"] if link_chars else 0)))
+        link_chars = 0
+
+    kind_of = _kinds().get
+    root = tree.body or tree.root
+    for node in root.traverse(include_text=True) if root is not None else ():
+        address = node.mem_id
+        while address == stop:
+            stop, kind, _ = open_elements.pop()
+            if kind >= _BLOCK:
+                if pieces:
+                    flush()
+                opened.pop()
+                if len(shown) > len(opened):
+                    ends[shown.pop()[0]] = len(found)
+                preformatted -= kind == _PREFORMATTED
+            elif kind == _LINK:
+                links -= 1
             else:
+                silent = False
+        if silent:
+            continue
+        kind = kind_of(node.tag_id, _BLOCK)
+        if kind == _TEXT:
+            if not pieces and not preformatted and node.is_empty_text_node:
+                continue
+            text = node.text_content or ""
+            pieces.append(text)
+            if links:
+                link_chars += len(text.strip())
+        elif kind == _BREAK:
+            if preformatted:
+                pieces.append("\n")
+            elif pieces:
                 flush()
-                ends[current] = len(found)
-                current, depth, flags = container, above, before
-        node = following
-    flush()
-    ends[0] = len(found)
-    parents, tags, keys, firsts, depths = map(list, zip(*containers, strict=True))
+        elif kind != _PASSED:
+            if kind >= _BLOCK:
+                if pieces:
+                    flush()
+                if len(opened) > _DEEPEST:
+                    continue
+                opened.append(node)
+                preformatted += kind == _PREFORMATTED
+            elif kind == _LINK:
+                links += 1
+            else:
+                silent = True
+                if mathematics := _tex(node):
+                    pieces.append(mathematics)
+            following, above = node.next, node.parent
+            while following is None and above is not None and open_elements and above.mem_id != open_elements[-1][2]:
+                following, above = above.next, above.parent  # of what is not opened itself
+            open_elements.append((stop, kind, address))
+            if following is not None:
+                stop = following.mem_id
+    if pieces:
+        flush()
+    for number, _ in shown:
+        ends[number] = len(found)
     texts, places, linked, bits = map(list, zip(*found, strict=True)) if found else ([], [], [], [])
+    parents, tags, keys, firsts, depths = map(list, zip(*containers, strict=True)) if found else ([], [], [], [], [])
     return Blocks(texts, places, linked, bits, parents, tags, keys, firsts, ends, depths)
+
+
+@cache
+def _kinds() -> dict[int, int]:
+    """What the walk does with an element, by lexbor's number of its tag; an unknown tag's is the page's own."""
+    page = LexborHTMLParser("<p>text<!----></p>")
+    kinds = {page.create_node(tag).tag_id: kind for tag, kind in _KINDS.items()}
+    for node in page.css("p")[0].iter(include_text=True):
+        kinds[node.tag_id] = _TEXT if node.is_text_node else _PASSED
+    return kinds
+
+
+def _folded(text: str) -> str:
+    """White space folded. Printable text has no other than blanks, and mostly none to fold."""
+    return text.strip(" ") if text.isprintable() and "  " not in text else " ".join(text.split())
 
 
 def _key(attributes: dict[str, str | None]) -> tuple[str, int]:
     """What a container is called, and its flag if it is hidden."""
     if not attributes:
         return "", 0
-    key = " ".join(filter(None, (attributes.get("class"), attributes.get("id"))))
-    for name in ("role", "itemprop"):
-        if value := attributes.get(name):
-            key += f" {name}:{value}"
-    style = attributes.get("style")
+    said = attributes.get
+    key = said("class") or ""
+    if name := said("id"):
+        key = f"{key} {name}"
+    if role := said("role"):
+        key = f"{key} role:{role}"
+    if itemprop := said("itemprop"):
+        key = f"{key} itemprop:{itemprop}"
+    style = said("style")
     hidden = "hidden" in attributes or (style and "display" in style and "none" in style)
     return key, FLAGS["hidden"] if hidden else 0
 
 
-def _math(node: LexborNode) -> str:
-    annotation = node.css_first('annotation[encoding="application/x-tex"]')
-    if annotation is not None:
-        return f"${(annotation.text(deep=True) or '').strip()}$"
-    return node.text(deep=True) or ""
+def _tex(node: LexborNode) -> str | None:
+    """Mathematics as text: its TeX source, else what it shows."""
+    tag = node.tag
+    if tag == "math":
+        annotation = node.css_first('annotation[encoding="application/x-tex"]')
+        return f"${annotation.text().strip()}$" if annotation is not None else node.text()
+    if tag == "script" and "math/tex" in (node.attributes.get("type") or ""):
+        return f"${node.text().strip()}$"
+    return None

@@ -19,16 +19,16 @@ class Names:
 
     def __init__(self, scores: Mapping[str, float]) -> None:
         self.scores = scores
-        self._keys: dict[str, tuple[float, float, float] | None] = {}
+        self._keys: dict[str, tuple[float, float, float]] = {}
 
-    def score(self, key: str) -> tuple[float, float, float] | None:
-        """Lowest, highest and mean score of the words of a container's key; None where none is known."""
-        key = key[:_KEY_CHARS]
-        if key in self._keys:
-            return self._keys[key]
+    def score(self, key: str) -> tuple[float, float, float]:
+        """Lowest, highest and mean score of the words of a container's key; zeros where none is known."""
+        known = self._keys.get(key)
+        if known is not None:
+            return known
         found = [score for score in map(self._word, name_words(key)) if score is not None]
-        result = (min(found), max(found), sum(found) / len(found)) if found else None
-        if len(self._keys) < _MOST_KEYS:
+        result = (min(found), max(found), sum(found) / len(found)) if found else (0.0, 0.0, 0.0)
+        if len(self._keys) < _MOST_KEYS and len(key) <= _KEY_CHARS:
             self._keys[key] = result
         return result
 

@@ -53,21 +53,23 @@ class Forest:
         return np.concatenate(parts) if parts else np.zeros((0, len(self.bias)))
 
     def _judge(self, columns: Floats) -> npt.NDArray[np.float64]:
-        feature, border, question = self._questions
-        trees, depth = question.shape
-        answers = (columns[feature] > border[:, None]).astype(np.uint8)
-        leaf = answers[question[:, depth - 1]]
-        for level in reversed(range(depth - 1)):
-            leaf <<= 1
-            leaf |= answers[question[:, level]]
-        values = self.leaves.reshape(-1, len(self.bias)).take(leaf + (np.arange(trees) << depth)[:, None], axis=0)
-        result: npt.NDArray[np.float64] = values.sum(axis=0, dtype=np.float64) + self.bias
+        feature, border, question, tree = self._questions
+        answers = (columns.take(feature, axis=0) > border).view(np.uint8)
+        leaf = answers.take(question[-1], axis=0)
+        for asked in question[-2::-1]:
+            leaf += leaf  # NumPy shifts bytes one by one, but adds many at a time
+            leaf += answers.take(asked, axis=0)
+        values = self.leaves.reshape(-1, len(self.bias)).take(leaf + tree, axis=0)
+        result: npt.NDArray[np.float64] = values.sum(axis=0) + self.bias.astype(np.float64)
         return result
 
     @cached_property
-    def _questions(self) -> tuple[npt.NDArray[np.intp], Floats, npt.NDArray[np.intp]]:
-        """The distinct questions, features and borders, and the number of the one that each level of a tree asks."""
+    def _questions(self) -> tuple[npt.NDArray[np.intp], Floats, npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+        """The distinct questions' features and borders, the number of the one that each level (rows) of a tree asks,
+        and where each tree's leaves begin."""
         pairs = np.stack((self.feature.ravel(), self.border.ravel().astype(np.float64)), axis=1)
         distinct, numbers = np.unique(pairs, axis=0, return_inverse=True)
-        question = numbers.reshape(self.feature.shape)
-        return distinct[:, 0].astype(np.intp), distinct[:, 1].astype(np.float32), question
+        trees, depth = self.feature.shape
+        question = np.ascontiguousarray(numbers.reshape(trees, depth).T)
+        starts = (np.arange(trees, dtype=np.int32) << depth)[:, None]
+        return distinct[:, 0].astype(np.intp), distinct[:, 1:].astype(np.float32), question, starts

@@ -65,8 +65,8 @@ def _model() -> Model:
     return Model.load(MODEL)
 
 
-def main_text(html: str, url: str | None, latest: date | None, config: ExtractConfig) -> MainText:
-    """Find the main text of a page. Time is linear in the page."""
+def main_text(html: bytes, url: str | None, latest: date | None, config: ExtractConfig) -> MainText:
+    """Find the main text of a page, in UTF-8. Time is linear in the page."""
     tree = LexborHTMLParser(html)
     metadata = read_metadata(tree, url, latest)
     blocks = read_blocks(tree)

@@ -1,9 +1,9 @@
 """What a page says about itself: title, site, author, date, description, language and kinds.
 
-One CSS selection gathers everything that may speak – meta elements, JSON-LD, headings, times, bylines – and the best
-source answers for each field. The orders of precedence are those that gave the most right answers on annotated pages:
-an `<h1>` that the page's own metadata repeats is the title more often than `og:title` is. What JSON-LD says is read of
-the page's work alone (top level, `@graph`, `mainEntity`), not of what the work links to, lists or is commented with.
+Everything that may speak is gathered by `millpond.curate.html.sources`, and the best source answers for each field.
+The orders of precedence are those that gave the most right answers on annotated pages: an `<h1>` that the page's own
+metadata repeats is the title more often than `og:title` is. What JSON-LD says is read of the page's work alone (top
+level, `@graph`, `mainEntity`), not of what the work links to, lists or is commented with.
 
 Guarantees: no exception for any tree; time linear in the page with a small constant, since every source is read up
 to a count (elements, characters, depth); the same page gives the same answer. A value is one line without
@@ -13,8 +13,8 @@ controls or lone surrogates. Vocabulary: Open Graph, schema.org, Dublin Core, Hi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import cache, partial
 from itertools import chain, islice
@@ -26,16 +26,10 @@ from millpond.curate.html.days import day_in, day_in_url
 from millpond.curate.html.lines import LINE, NAMES, one_line, string, without_markup
 from millpond.curate.html.linked_data import Item, is_person, linked_data, name_of, people_of, types_of, work_of
 from millpond.curate.html.names import marked_names, names_in
+from millpond.curate.html.sources import AUTHORS, DATES, DESCRIPTIONS, LANGUAGES, SITES, TITLES, Found, gather
 
-#: Elements of each kind, and of all; how far from the heading texts are looked for, and how many.
-_MOST = {"meta": 500, "script": 30, "h1": 10, "time": 20, "title": 20, "marked": 60}
-_ELEMENTS = 5000
+#: How far from the heading texts are looked for, and how many.
 _LEVELS, _SIBLINGS, _BESIDE = 6, 4, 30
-
-_SELECTOR = (
-    'meta, title, h1, time, script[type^="application/ld+json" i], [itemprop~="author" i], [rel~="author" i], '
-    '[itemprop~="datePublished" i], [class*="author" i], [class*="byline" i], [class*="date" i]'
-)
 
 
 @dataclass(frozen=True)
@@ -59,25 +53,6 @@ class Metadata:
     """The text that JSON-LD has of the work, without markup."""
 
 
-@dataclass
-class _Found:
-    """Elements of one page by what they are."""
-
-    meta: dict[str, list[str]] = field(default_factory=dict)
-    titles: list[LexborNode] = field(default_factory=list)
-    headings: list[LexborNode] = field(default_factory=list)
-    times: list[LexborNode] = field(default_factory=list)
-    published: list[LexborNode] = field(default_factory=list)
-    authors: list[LexborNode] = field(default_factory=list)
-    bylines: list[LexborNode] = field(default_factory=list)
-    dates: list[LexborNode] = field(default_factory=list)
-    scripts: list[LexborNode] = field(default_factory=list)
-
-    def first(self, *names: str) -> str | None:
-        """The first value of the first of these properties that has one."""
-        return next((value for name in names for value in self.meta.get(name, ())), None)
-
-
 def read_metadata(tree: LexborHTMLParser, url: str | None, latest: date | None = None) -> Metadata:
     """Read what a page says about itself.
 
@@ -86,10 +61,10 @@ def read_metadata(tree: LexborHTMLParser, url: str | None, latest: date | None =
         url: where the page was, for the date and the site's name in it.
         latest: no date of publication lies after this day.
     """
-    found = _gather(tree)
+    found = gather(tree)
     items, types = linked_data(found.scripts)
     work = work_of(items)
-    site = found.first(_SITES[0]) or name_of(items, "WebSite") or found.first(_SITES[1])
+    site = found.first(SITES[0]) or name_of(items, "WebSite") or found.first(SITES[1])
     names = _site(site, url)
     title, heading = _title(found, work, names)
     beside = cache(partial(_beside, heading))
@@ -99,101 +74,12 @@ def read_metadata(tree: LexborHTMLParser, url: str | None, latest: date | None =
         site=site,
         author=_author(found, work, items, names, beside),
         published_at=_published(found, work, url, latest, beside),
-        description=found.first(*_DESCRIPTIONS) or one_line(work.get("description")),
+        description=found.first(*DESCRIPTIONS) or one_line(work.get("description")),
         language=_language(tree, found),
         og_type=(found.first("og:type") or "").casefold() or None,
         ld_types=types,
         article_body=without_markup(body) if body else None,
     )
-
-
-def _gather(tree: LexborHTMLParser) -> _Found:
-    """Everything that may speak, in one selection; each kind up to its count."""
-    found = _Found()
-    left = dict(_MOST)
-    for node in islice(tree.css(_SELECTOR), _ELEMENTS):
-        tag = node.tag or ""
-        kind = tag if tag in left else "marked"
-        if left[kind] == 0:
-            continue
-        left[kind] -= 1
-        attributes = node.attributes
-        if kind == "meta":
-            _read_meta(found, attributes)
-        elif kind == "script":
-            found.scripts.append(node)
-        elif kind == "title":
-            if node.parent is not None and node.parent.tag in ("head", "body"):  # not one in an SVG
-                found.titles.append(node)
-        elif kind == "h1":
-            found.headings.append(node)
-        else:
-            role = f"{attributes.get('itemprop') or ''} {attributes.get('rel') or ''}".casefold().split()
-            if "datepublished" in role:
-                found.published.append(node)
-            elif kind == "time":
-                found.times.append(node)
-            elif "author" in role:
-                found.authors.append(node)
-            else:
-                _read_class(found, node, attributes.get("class") or "")
-    return found
-
-
-_NAMING = ("property", "name", "itemprop", "http-equiv")
-_AUTHORS = (
-    "author",
-    "parsely-author",
-    "sailthru.author",
-    "citation_author",
-    "dc.creator",
-    "dc:creator",
-    "dcterms.creator",
-    "article:author",
-)
-_DATES = (
-    "article:published_time",
-    "datepublished",
-    "og:published_time",
-    "citation_publication_date",
-    "parsely-pub-date",
-    "sailthru.date",
-    "dc.date.issued",
-    "dcterms.created",
-    "dc.date.created",
-    "dc.date",
-    "pubdate",
-    "publishdate",
-    "publish_date",
-    "publish-date",
-    "date",
-)
-_SITES = ("og:site_name", "application-name")
-_TITLES = ("og:title", "twitter:title", "citation_title", "dc.title", "dc:title", "dcterms.title", "title")
-_DESCRIPTIONS = ("description", "og:description", "twitter:description")
-_LANGUAGES = ("content-language", "og:locale")
-_OTHERS = ("og:type", "twitter:label1", "twitter:data1")
-_PROPERTIES = frozenset((*_AUTHORS, *_DATES, *_SITES, *_TITLES, *_DESCRIPTIONS, *_LANGUAGES, *_OTHERS))
-
-
-def _read_meta(found: _Found, attributes: Mapping[str, str | None]) -> None:
-    for attribute in _NAMING:
-        if names := attributes.get(attribute):
-            for name in _PROPERTIES.intersection(names[:LINE].casefold().split()):
-                values = found.meta.setdefault(name, [])
-                if len(values) < NAMES and (value := one_line(attributes.get("content"))):
-                    values.append(value)
-
-
-def _read_class(found: _Found, node: LexborNode, classes: str) -> None:
-    """What its class names an element to be; comments and reviews have authors and dates of their own."""
-    classes = classes[:LINE].casefold()
-    if "comment" in classes or "review" in classes:
-        return
-    if "author" in classes or "byline" in classes:
-        found.bylines.append(node)
-    else:
-        found.dates.append(node)
 
 
 # Title
@@ -202,7 +88,7 @@ _SEPARATOR = re.compile(r"\s+[|–—·•»«:/\\-]+\s+|\s*\|\s*|:\s+|\s+::\s+"
 _ANCHOR = "¶§#"
 
 
-def _title(found: _Found, work: Item, site: _Site) -> tuple[str | None, LexborNode | None]:
+def _title(found: Found, work: Item, site: _Site) -> tuple[str | None, LexborNode | None]:
     """A heading that the metadata repeat, else an only one that is like them, else what they say; and that heading."""
     claims = [one_line(work.get("headline")), found.first("og:title"), found.first("twitter:title")]
     claims += [_text(node) for node in found.titles[:1]]
@@ -215,7 +101,7 @@ def _title(found: _Found, work: Item, site: _Site) -> tuple[str | None, LexborNo
             return site.without(text), node
     if len(whole) == 1 and named and (not said or _share_a_word(named[0][0], said)):
         return site.without(named[0][0]), named[0][1]
-    said += filter(None, (one_line(work.get("name")), found.first(*_TITLES[2:])))
+    said += filter(None, (one_line(work.get("name")), found.first(*TITLES[2:])))
     if said:
         return site.without(said[0]), None
     return whole[0] if whole else (None, None)
@@ -287,14 +173,14 @@ _WRITTEN_BY = re.compile(r"\bby\b|author|\bvon\b|\bpar\b|\bpor\b|\bda\b|\bdoor\b
 
 
 def _author(
-    found: _Found, work: Item, items: Iterable[Item], site: _Site, beside: Callable[[], Sequence[str]]
+    found: Found, work: Item, items: Iterable[Item], site: _Site, beside: Callable[[], Sequence[str]]
 ) -> str | None:
     """Names from the first source that has some."""
     by_id = {item["@id"]: item for item in items if isinstance(item.get("@id"), str) and "name" in item}
     label = found.first("twitter:label1")
     declared: list[Iterable[str]] = [
         people_of(work.get("author"), by_id),
-        *(found.meta.get(name, ()) for name in _AUTHORS),
+        *(found.meta.get(name, ()) for name in AUTHORS),
         found.meta.get("twitter:data1", ())[:1] if label and _WRITTEN_BY.search(label) else (),
         people_of(work.get("creator"), by_id),
     ]
@@ -305,7 +191,8 @@ def _author(
             return "; ".join(kept[:NAMES])[:LINE]
     if any("Product" in kind for kind in types_of(work)):  # what else names authors there are reviews
         return None
-    shown = chain((_pieces(node, True) for node in found.authors[:3]), (_pieces(node) for node in found.bylines))
+    marked = found.marked
+    shown = chain((_pieces(node, True) for node in marked.authors[:3]), (_pieces(node) for node in marked.bylines))
     for pieces in chain(shown, [marked_names(beside(), False)]):
         names = {_key(name): name for name in islice(pieces, NAMES)}
         if kept := [name for key, name in names.items() if key not in site.names]:
@@ -321,27 +208,30 @@ def _pieces(node: LexborNode, sure: bool = False) -> Iterator[str]:
 
 
 def _published(
-    found: _Found, work: Item, url: str | None, latest: date | None, beside: Callable[[], Sequence[str]]
+    found: Found, work: Item, url: str | None, latest: date | None, beside: Callable[[], Sequence[str]]
 ) -> date | None:
     """The first date of publication in order of how surely a source means it."""
     in_url = day_in_url(url, latest)
-    values = chain(
-        (string(work.get("datePublished")),),
-        (found.first(name) for name in _DATES),
-        map(_time, found.published),
-    )
-    for value in values:
+    for value in _said_dates(found, work):
         if value and (day := day_in(value, latest)):
             return in_url if in_url and abs((in_url - day).days) == 1 else day  # the publisher's own time zone
     if in_url:
         return in_url
-    shown = chain(map(_time, found.times), (string(work.get(name)) for name in ("dateCreated", "uploadDate")))
+    marked = found.marked
+    shown = chain(map(_time, marked.times), (string(work.get(name)) for name in ("dateCreated", "uploadDate")))
     near = (piece for piece in beside() if len(piece) <= 80)
-    marked = chain.from_iterable(map(_texts, chain(found.dates, found.bylines)))
-    for value in chain(near, shown, marked):
+    named = chain.from_iterable(map(_texts, chain(marked.dates, marked.bylines)))
+    for value in chain(near, shown, named):
         if value and (day := day_in(value, latest)):
             return day
     return None
+
+
+def _said_dates(found: Found, work: Item) -> Iterator[str | None]:
+    """What is called the date of publication."""
+    yield string(work.get("datePublished"))
+    yield from map(found.first, DATES)
+    yield from map(_time, found.marked.published)
 
 
 def _time(node: LexborNode) -> str:
@@ -354,10 +244,10 @@ def _time(node: LexborNode) -> str:
 _PRIMARY = re.compile(r"\s*([A-Za-z]{2,3})(?![A-Za-z0-9])")
 
 
-def _language(tree: LexborHTMLParser, found: _Found) -> str | None:
+def _language(tree: LexborHTMLParser, found: Found) -> str | None:
     root = tree.root
     attributes = root.attributes if root is not None else {}
-    declared = (attributes.get("lang"), attributes.get("xml:lang"), found.first(*_LANGUAGES))
+    declared = (attributes.get("lang"), attributes.get("xml:lang"), found.first(*LANGUAGES))
     return next((match[1].lower() for value in declared if value and (match := _PRIMARY.match(value))), None)
 
 

@@ -7,8 +7,8 @@ together. Code, tables and captions can be left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from millpond.curate.config import ExtractConfig
 from millpond.curate.html.blocks import FLAGS, HEADING, Blocks
@@ -17,8 +17,7 @@ _CELL = FLAGS["td"] | FLAGS["th"]
 _FENCE = "```"
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     """A block as a line: its kind, and the container that lines of its kind share (-1: none)."""
 
     kind: str

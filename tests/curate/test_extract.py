@@ -17,7 +17,7 @@ import pytest
 from millpond.curate.config import ExtractConfig
 from millpond.curate.extract import Extraction, extract, page
 from millpond.curate.isolate import Isolated
-from millpond.curate.lanes import LAST_LIMITS, LIMITS, Limits, too_much
+from millpond.curate.lanes import LAST_LIMITS, LIMITS, Limits, many_options, too_much
 
 PROSE = "".join(f"<p>Ordinary sentence of prose number {n}, which an extractor should keep.</p>" for n in range(20))
 
@@ -148,6 +148,31 @@ def test_limits_are_inclusive() -> None:
     assert too_much(b"<p class=abcd>", limits) == "tag_bytes:12"
     assert too_much(b"x" * 101, limits) == "bytes:101"
     assert too_much(b"<b>" * 10_000, LAST_LIMITS) == "depth:10000"
+
+
+@pytest.mark.parametrize("before", range(25))
+def test_a_long_tag_is_found_wherever_it_stands(before: int) -> None:
+    limits = Limits(bytes=1000, tags=100, tag_bytes=10, depth=100)
+    assert too_much(b"<b>" * before + b"<p class=abcd><b>", limits) == "tag_bytes:12"
+    assert too_much(b"<b>" * before + b"<p class=ab><b>", limits) is None
+
+
+def test_endings_of_other_elements_hide_no_depth() -> None:
+    assert too_much(b"</p><div>" * 4001, LAST_LIMITS) == "depth:4001"
+    assert too_much(b"<p></p>" * 4001, LAST_LIMITS) is None
+
+
+def test_options_are_counted_in_any_case() -> None:
+    assert many_options(b"<option><OPTION>", 1)
+    assert not many_options(b"<option>o<x>", 1)
+    assert not many_options(b"", 0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-2022-jp", "shift_jis", "euc-jp"])
+def test_an_encoding_that_is_not_given_is_found(encoding: str) -> None:
+    text = "日本語の文章です。これは長い文章です。" * 5
+    found = extract(f"<html><head><title>x</title></head><body><p>{text}</p></body></html>".encode(encoding))
+    assert found.text == text
 
 
 def test_few_real_pages_leave_the_usual_lane(wcxb: list[Path]) -> None:

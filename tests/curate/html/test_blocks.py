@@ -78,5 +78,46 @@ def test_containers_hold_ranges_of_blocks(page: str) -> None:
         assert found.text[number].strip()
 
 
+_PARTS = st.lists(
+    st.sampled_from(("<b>", "<a>", "<style>", "<div>", "</>", "</>", "x ", "y")), min_size=15, max_size=40
+)
+
+
+def _closed(parts: list[str]) -> str:
+    """Markup in which each end is that of the innermost element."""
+    page, opened = "", list[str]()
+    for part in parts:
+        if part.startswith("<") and part != "</>":
+            opened.append(part)
+        page += f"</{opened.pop()[1:]}" if part == "</>" and opened else part.replace("</>", "")
+    return page + "".join(f"</{tag[1:]}" for tag in reversed(opened))
+
+
+@given(_PARTS.map(_closed))
+def test_every_text_is_where_it_stands(page: str) -> None:
+    """What ends with an element around it is not lost, nor taken for what follows."""
+    tree = LexborHTMLParser(page)
+    found = read_blocks(tree)
+    text, links = "", 0
+    for node in tree.css("body")[0].traverse(include_text=True):
+        if node.is_text_node and (content := node.text_content):
+            around, above = set(), node.parent
+            while above is not None:
+                around.add(above.tag)
+                above = above.parent
+            if around.isdisjoint(("style",)):
+                text += content
+                links += len(content.strip()) if "a" in around else 0
+    assert "".join("".join(found.text).split()) == "".join(text.split())
+    assert sum(found.link_chars) == links
+
+
+def test_what_ends_with_the_element_around_it() -> None:
+    found = blocks_of("<div><span><a>x</a></span> y<p><b><script>z</script></b> text</p></div>end")
+    assert found.text == ["x y", "text", "end"]
+    assert found.link_chars == [1, 0, 0]
+    assert [found.tag[number] for number in found.container] == ["div", "p", "body"]
+
+
 def test_depth_is_no_recursion() -> None:
     assert blocks_of("<div>" * 20_000 + "x").text == ["x"]

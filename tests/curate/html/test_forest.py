@@ -10,7 +10,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from millpond.curate.html.blocks import read_blocks
 from millpond.curate.html.container_names import Names
-from millpond.curate.html.features import features
+from millpond.curate.html.features import FEATURES, features
 from millpond.curate.html.forest import Forest
 from millpond.curate.html.main_text import MODEL, Model, best_choice
 from millpond.curate.html.metadata import read_metadata
@@ -45,8 +45,9 @@ def test_no_rows() -> None:
 def test_the_model_was_trained_on_these_features() -> None:
     tree = LexborHTMLParser("<p>text</p>")
     found = features(read_blocks(tree), read_metadata(tree, None), None, Names({}))
+    assert found.columns.shape == (len(FEATURES), 1)
     with np.load(MODEL, allow_pickle=False) as arrays:
-        assert arrays["feature_names"].tolist() == found.names
+        assert arrays["feature_names"].tolist() == list(FEATURES)
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
