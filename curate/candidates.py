@@ -12,6 +12,7 @@ the rest is all but linear in the text.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from types import TracebackType
@@ -27,6 +28,7 @@ from millpond.curate.privacy.pii import mask
 from millpond.curate.privacy.span import KINDS
 from millpond.curate.signals.language import identify
 from millpond.curate.signals.measure import Measure
+from millpond.curate.times import Times
 from millpond.reasons import Reason
 from millpond.schemas import CANDIDATES, SOURCE
 
@@ -53,6 +55,8 @@ class Candidates:
         self._measure = Measure(config)
         self._bounds = config.normalise.model_dump()
         self._settings = config.extract.model_dump()
+        self.times = Times()
+        """Where the time went."""
 
     def __enter__(self) -> Self:
         return self
@@ -97,12 +101,18 @@ class Candidates:
 
     def _measured(self, texts: list[str]) -> dict[str, Sequence[Any]]:
         """Columns of normalised texts. One step is taken over all texts before the next: caches stay warm."""
+        step = self.times.step
         normalised_bytes = [len(text.encode()) for text in texts]
-        languages = [identify(text) for text in texts]
-        signals, texts = self._measure(texts, [language for language, _ in languages])
+        with step("language"):
+            languages = [identify(text) for text in texts]
+        with step("signals"):
+            signals, texts = self._measure(texts, [language for language, _ in languages])
         cleaned_bytes = [len(text.encode()) for text in texts]
-        masked = [mask(text, self.config.pii) for text in texts]
+        with step("personal data"):
+            masked = [mask(text, self.config.pii) for text in texts]
         texts = [text for text, _ in masked]
+        with step("MinHash"):
+            signatures = self._hasher.signatures(texts)
         data = [text.encode() for text in texts]
         return {
             **signals,
@@ -119,7 +129,7 @@ class Candidates:
                 for value, (language, _) in zip(signals["perplexity"], languages, strict=True)
             ],
             "text_digest": [hashlib.sha256(encoded).hexdigest() for encoded in data],
-            "minhash": self._hasher.signatures(texts),
+            "minhash": signatures,
         }
 
     def _text(self, page: Mapping[str, Any], row: Row) -> str | None:
@@ -138,10 +148,19 @@ class Candidates:
             "fetched": fetched.date().isoformat() if fetched else None,
             "bounds": self._bounds,
         }
+        start = time.perf_counter()
         result = self._child.run(header, page["body"])
+        self._took(page["url"], time.perf_counter() - start, result.header.get("seconds", {}))
         row.update(outcome=result.outcome, outcome_detail=result.detail)
         for name in _ANSWERED:
             row[name] = result.header.get(name, row.get(name))
         if result.header.get("published_at"):
             row["published_at"] = date.fromisoformat(result.header["published_at"])
         return result.payload.decode() if result.outcome == OK else None
+
+    def _took(self, url: str, seconds: float, steps: Mapping[str, float]) -> None:
+        """Note a page's time; what the child does not account for is handing over, or the time of one that died."""
+        self.times.page(url, seconds)
+        for name, share in steps.items():
+            self.times.add(name, share)
+        self.times.add("isolation", seconds - sum(steps.values()))

@@ -17,6 +17,7 @@ import datetime
 import hashlib
 import logging
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -116,9 +117,9 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
 
     The header holds `charset`, `content_type`, `url`, `extract` (`ExtractConfig`), `fetched` (ISO date) and `bounds`
     (`NormaliseConfig`). The answer's payload is the text as UTF-8; its header has the other fields of
-    `Extraction` and `extracted_bytes`, the size of the text before normalisation.
+    `Extraction`, `extracted_bytes`, the size of the text before normalisation, and the `seconds` of both steps.
     """
-    fetched = header["fetched"]
+    fetched, start = header["fetched"], time.perf_counter()
     found = extract(
         body,
         header["url"],
@@ -127,7 +128,7 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
         fetched=datetime.date.fromisoformat(fetched) if fetched else None,
         config=ExtractConfig(**header["extract"]),
     )
-    raw = found.text or ""
+    raw, extracted = found.text or "", time.perf_counter()
     bounds = NormaliseConfig(**header["bounds"])
     text = normalise(raw, bounds)
     outcome, detail = found.outcome, found.detail
@@ -144,6 +145,7 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
         "extractor": found.extractor,
         "decoded_bytes": found.decoded_bytes,
         "extracted_bytes": len(raw.encode("utf-8", "replace")),
+        "seconds": {"extract": extracted - start, "normalise": time.perf_counter() - extracted},
     }
     return answer, text.encode()
 

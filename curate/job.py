@@ -36,6 +36,7 @@ from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.eval_sets import read_examples
 from millpond.curate.models.scores import Scores
 from millpond.curate.stored import Stored, candidates_to_recut, recut_config
+from millpond.curate.times import Times
 from millpond.datafile import DataFileEntry
 from millpond.errors import LakeError
 from millpond.lake import Lake, Release
@@ -139,7 +140,7 @@ def _all_candidates(run: Run, config: CurateConfig, base: Release | None) -> lis
     """Every page is extracted."""
     spark = session("millpond curate")
     with spark_bar("extract", spark):
-        entries = _extracted(read_files(spark, PAGES.name, _pages(run)), config, run.lake)
+        entries = _extracted(read_files(spark, PAGES.name, _pages(run)), config, run)
     run.stage_files(CANDIDATES.name, entries, Mode.REPLACE)
     return [entry.path for entry in entries]
 
@@ -175,7 +176,7 @@ def _new_candidates(run: Run, config: CurateConfig, base: Release | None) -> lis
         # Bodies are read only from files that hold a new page.
         names = {row.file for row in new.select("file").distinct().collect()}
         bodies = read_files(spark, PAGES.name, [path for path in paths if Path(path).name in names])
-        entries = _extracted(bodies.join(new.select("page_id"), "page_id", "left_semi"), config, lake)
+        entries = _extracted(bodies.join(new.select("page_id"), "page_id", "left_semi"), config, run)
     run.stage_files(CANDIDATES.name, entries, Mode.APPEND)
     return [*held, *(entry.path for entry in entries)]
 
@@ -184,14 +185,19 @@ def _pages(run: Run) -> list[str]:
     return run.lake.files(PAGES.name, run.inputs[PAGES.name])
 
 
-def _extracted(pages: DataFrame, config: CurateConfig, lake: Lake) -> list[DataFileEntry]:
+def _extracted(pages: DataFrame, config: CurateConfig, run: Run) -> list[DataFileEntry]:
     def split(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
         with Candidates(config) as candidates:
             for batch in batches:
                 yield CANDIDATES.name, candidates.batch(batch)
+            yield "times", candidates.times.note()
 
-    folders = {CANDIDATES.name: lake.data_folder(CANDIDATES.name)}
-    return write_tables(pages.select(*PAGE_COLUMNS), folders, split).entries[CANDIDATES.name]
+    folders = {CANDIDATES.name: run.lake.data_folder(CANDIDATES.name)}
+    written = write_tables(pages.select(*PAGE_COLUMNS), folders, split)
+    times = Times()
+    times.merge(written.notes)
+    times.write(run.lake.run_folder(run.run_id))
+    return written.entries[CANDIDATES.name]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

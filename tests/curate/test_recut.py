@@ -191,7 +191,7 @@ DECIDING: dict[str, Any] = {
 def test_every_setting_either_measures_or_decides() -> None:
     plain = config({})
     assert config(DECIDING).measured() == plain.measured()
-    decides = {"language", "rules", "dedup", "incremental"}
+    decides = {"language", "rules", "decontaminate", "dedup", "incremental"}
     for name in CurateConfig.model_fields.keys() - decides:
         assert any(key == name or key.startswith(f"{name}.") for key in _full().measured()), name
     asked = {f"dedup.{name}" for name in DECIDING["dedup"]} | {"dedup.shingles", "dedup.ngram", "dedup.seed"}

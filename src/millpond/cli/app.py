@@ -155,6 +155,19 @@ def recut(
     curating.recut(open_lake(lake), config, set or (), predict=predict, query=sql)
 
 
+@curate.command("explain", epilog=_examples("curate explain --examples 5"))
+def explain_corpus(
+    examples: Annotated[int, typer.Option(min=0, help="Pages to show of each that dropped any.")] = 2,
+    lake: options.Lake = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Show what each rule dropped of the released corpus, with examples, and where the time went."""
+    need("curate")
+    from millpond.cli import explaining
+
+    explaining.show(open_lake(lake), examples)
+
+
 classifier = typer.Typer(help="Classifiers of text quality.", no_args_is_help=True)
 curate.add_typer(classifier, name="classifier")
 perplexity = typer.Typer(help="N-gram models for perplexity.", no_args_is_help=True)

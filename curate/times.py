@@ -1,0 +1,83 @@
+"""Where the time of extraction went: seconds by step, and the pages that took longest.
+
+Tasks measure on their own clocks, the driver adds up and keeps the sums in the run's folder. Nothing of it is
+in a table: the tables of a run do not depend on the machine, and times do.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+
+from millpond import durable
+
+#: So many of the slowest pages are kept.
+SLOWEST = 20
+_FILE = "times.json"
+
+
+class Times:
+    """Seconds by step over a number of pages, and the slowest pages as (seconds, url), the slowest first."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self.seconds: dict[str, float] = {}
+        self.slowest: list[tuple[float, str]] = []
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time the block takes."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add to a step."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def page(self, url: str, seconds: float) -> None:
+        """Count a page that took so long."""
+        self.pages += 1
+        self._keep([(seconds, url)])
+
+    def merge(self, notes: Iterable[Mapping[str, Any]]) -> None:
+        """Add what tasks noted (`note`)."""
+        for note in notes:
+            told = json.loads(note["times"])
+            self.pages += told["pages"]
+            for name, seconds in told["seconds"].items():
+                self.add(name, seconds)
+            self._keep((seconds, url) for seconds, url in told["slowest"])
+
+    def note(self) -> pa.RecordBatch:
+        """All of it as one row, for the driver."""
+        return pa.RecordBatch.from_pydict({"times": [json.dumps(vars(self))]})
+
+    def write(self, folder: Path) -> None:
+        """Keep it in a run's folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        durable.write_bytes(folder / _FILE, json.dumps(vars(self), indent=1, ensure_ascii=False).encode() + b"\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """What a run kept; None if nothing."""
+        path = folder / _FILE
+        if not path.exists():
+            return None
+        told = json.loads(path.read_bytes())
+        found = cls()
+        found.pages, found.seconds = told["pages"], told["seconds"]
+        found.slowest = [(seconds, url) for seconds, url in told["slowest"]]
+        return found
+
+    def _keep(self, pages: Iterable[tuple[float, str]]) -> None:
+        self.slowest = heapq.nlargest(SLOWEST, [*self.slowest, *pages])
