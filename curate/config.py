@@ -414,8 +414,9 @@ class DecontaminateConfig(StageConfig):
     sets: dict[Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")], EvalSet] = Field(default_factory=dict)
     """Name → files: `[curate.decontaminate.sets]` with lines such as `piqa = ["piqa/valid.jsonl"]`. Their content is
     part of the settings."""
-    ngram: int = Field(default=13, ge=1, le=1000)
-    """Words that a document and an example must share in a row. GPT-3 takes 13."""
+    ngram: int = Field(default=13, ge=1, le=50)
+    """Words that a document and an example must share in a row. GPT-3 takes 13. In scripts without spaces,
+    such as Han or Thai, a character is a word: take more for sets in those."""
     min_words: int = Field(default=8, ge=1)
     """Texts of fewer than `ngram` words are found as a whole if they have so many; shorter ones are not looked for.
     GPT-3 goes down to 8."""

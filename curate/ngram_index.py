@@ -136,7 +136,7 @@ def build_index(examples: Iterable[Example], ngram: int, min_words: int) -> Inde
     grams: list[Grams] = []
     pairs: list[_Numbers] = []
     first = 0
-    for length in range(min_words, ngram + 1):
+    for length in sorted({ngram, *sizes[(sizes >= min_words) & (sizes < ngram)].tolist()}):
         every = rolled(tokens, length)
         if length == ngram:
             places = np.arange(len(every))

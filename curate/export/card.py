@@ -124,18 +124,24 @@ def _dtype(kind: pa.DataType) -> str:
 
 
 def _yaml(value: Any, indent: str = "") -> str:
-    """A value of dicts, lists and scalars as block YAML; a scalar is JSON, which YAML reads."""
+    """A value of dicts, lists and scalars as block YAML."""
     lines = []
     pairs = value.items() if isinstance(value, Mapping) else ((None, item) for item in value)
     for key, item in pairs:
-        head = f"{indent}- " if key is None else f"{indent}{key}:"
+        head = f"{indent}-" if key is None else f"{indent}{key}:"
         if isinstance(item, Mapping) and key is None:
-            lines.append(head + _yaml(item, indent + "  ").removeprefix(indent + "  "))
+            lines.append(f"{head} {_yaml(item, indent + '  ').removeprefix(indent + '  ')}")
         elif isinstance(item, Mapping | list):
             lines.append(f"{head}\n{_yaml(item, indent + '  ')}")
         else:
-            lines.append(f"{head} {json.dumps(item, ensure_ascii=False)}\n".replace("-  ", "- "))
+            lines.append(f"{head} {_scalar(item)}\n")
     return "".join(lines)
+
+
+def _scalar(value: str | int) -> str:
+    """A string or number as JSON, which YAML reads, but for signs that are line breaks or no text to YAML alone."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 def _summary(facts: Facts) -> str:

@@ -70,7 +70,7 @@ def export_corpus(lake: Lake, folder: Path, choice: Choice) -> Exported:
             raise InputError(f"split {empty[0]!r} has no documents; splits are drawn by `millpond tokenize`")
         mixture = made(lake, MIXTURE.name) if choice.mixture else None
         facts = Facts(
-            name=folder.name,
+            name=folder.name.encode("utf-8", "replace").decode(),
             license=choice.license,
             release=release.number,
             corpus=made(lake, DOCUMENTS.name),

@@ -17,7 +17,10 @@ from warcio.archiveiterator import ArchiveIterator
 from millpond import __version__
 
 STAGES = ("ingest", "curate", "tokenize", "train", "eval")
-COMMANDS = (*STAGES, "report", "sql", "trace", "tables", "snapshots", "doctor", "run", "demo")
+COMMANDS = (
+    *("ingest", "curate", "mix", "tokenize", "train", "eval", "compact", "export"),
+    *("report", "sql", "trace", "tables", "snapshots", "doctor", "run", "demo"),
+)
 
 
 def ask(whole: Whole, query: str) -> list[dict[str, Any]]:
@@ -200,7 +203,7 @@ def test_help() -> None:
     for command in (*((name,) for name in COMMANDS), ("ingest", "warc"), ("ingest", "text"), ("ingest", "site")):
         ended = call(*command, "--help")
         assert ended.code == 0 and f"Usage: millpond {' '.join(command)}" in ended.out
-        assert "--output" in ended.out or command == ("ingest",)
+        assert "--output" in ended.out or command in (("ingest",), ("export",))
     assert call("--version").out == f"millpond {__version__}\n"
 
 

@@ -37,7 +37,7 @@ def test_odd_names_stay_text() -> None:
     release = Release(7, datetime(2026, 1, 2, tzinfo=UTC), "curate-1", "curate", "0" * 64, {})
     amounts = {("documents", "in", ""): 3, ("documents", "out", ""): 2, ("documents", "rejected", "c4"): 1}
     facts = Facts(
-        name='it\'s "a: corpus" # | <b>✓',
+        name='it\'s "a: corpus" # | <b>✓ -  \x7f\u2028😀',
         license="odc-by",
         release=9,
         corpus=Made(release, "0.1.0", {}, config.model_dump(mode="json"), amounts),
