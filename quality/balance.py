@@ -129,7 +129,7 @@ CONSERVED: dict[str, tuple[str, ...]] = {
         """,
         """
         select 'contamination of ' || doc_id || ', which is no candidate with text' from new_corpus_contamination
-        anti join (select doc_id from new_corpus_candidates where outcome = 'ok') using (doc_id)
+        anti join (select doc_id from held_corpus_candidates where outcome = 'ok') using (doc_id)
         """,
     ),
     "mix": (

@@ -15,7 +15,7 @@ from millpond.curate.config import CurateConfig, DecontaminateConfig
 from millpond.curate.decontaminate import held_examples, rejected
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.dedup.shingles import words_of
-from millpond.curate.job import curate
+from millpond.curate.job import curate, recut
 from millpond.errors import InputError, LedgerError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files
@@ -154,9 +154,11 @@ def test_a_curated_corpus_has_none_and_says_what_it_lost(lake: Lake, planted: Pl
     with pytest.raises(LedgerError, match="is said to hold an example, and none is named"):
         check(Batch("run", "curate", new | {"corpus.contamination": []}, new, inputs))
     assert curate(lake, config()).unchanged
-    # Without sets nothing is known of any.
-    assert curate(lake, config(sets={})).counts["duplicate exact"] == 6
+    # Deciding again needs no page: without sets nothing is known of any, with them the same as before.
+    assert recut(lake, config(sets={})).counts["duplicate exact"] == 6
     assert lake.read("corpus.contamination").num_rows == 0
+    assert recut(lake, config()).counts["rejected contaminated"] == 9
+    assert lake.read("corpus.contamination").to_pylist() == held
     changed = config()
     Path(planted.sets["piqa"]).write_text('{"query": "another"}\n')
     with pytest.raises(InputError, match=r"piqa.jsonl: has sha256"):
