@@ -26,7 +26,7 @@ demo: env ## the whole main job on this Python's own documentation, into ./demo
 	$(PY) -m millpond demo demo
 
 test: env ## all tests a change needs
-	$(PY) -m pytest $(TEST_ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 
 evidence: env ## kills, races and lost rows at full size; writes docs/evidence.md
 	$(PY) -m benchmarks.evidence
