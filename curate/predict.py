@@ -1,7 +1,7 @@
 """What the rules of a configuration would drop of the released candidates, as SQL for DuckDB or `millpond sql`.
 
 A recut decides by the same expressions (`sql_verdict`), so what is predicted is what it then writes, candidate by
-candidate; which copies and repeated lines go it alone can say.
+candidate; what goes for an evaluation set, as a copy or for repeated text it alone can say.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def prediction(rules: Sequence[Rule]) -> str:
 WITH predicted AS (
 {predicted_rejects(rules)}
 ), now AS (
-    SELECT stage, rule, reason, count(*) AS now FROM {REJECTS.name} WHERE stage <> 'dedup' GROUP BY ALL
+    SELECT stage, rule, reason, count(*) AS now FROM {REJECTS.name} WHERE stage IN ('extract', 'filter') GROUP BY ALL
 ), later AS (
     SELECT stage, rule, reason, count(*) AS documents, sum(text_bytes)::BIGINT AS bytes FROM predicted GROUP BY ALL
 )

@@ -177,6 +177,8 @@ DECIDING: dict[str, Any] = {
         "priority": ["a"],
         "quality": "word_count",
         "lines": {"unit": "lines"},
+        "spans": {"enabled": True},
+        "semantic": {"threshold": 0.9},
         "preset": "fineweb",
         "max_cluster_share": 0.1,
         "max_removed_share": 0.1,
@@ -184,6 +186,7 @@ DECIDING: dict[str, Any] = {
         "bands": 8,
         "rows": 14,
     },
+    "decontaminate": {"ngram": 12},
     "incremental": True,
 }
 
