@@ -18,11 +18,12 @@ from typing import Any
 
 from millpond import durable
 from millpond.duck import connect
-from millpond.errors import AuditError, LedgerError, require
+from millpond.errors import AuditError, LedgerError
 from millpond.lake import Lake
 from millpond.publish import Audit, Batch
 from millpond.quality import balance
 from millpond.quality.files import misfits
+from millpond.quality.gx import great_expectations
 from millpond.quality.suites import SUITES, Suite, columns, expectations
 from millpond.schemas import TABLES
 
@@ -94,7 +95,7 @@ class Gate:
 
 def _context(docs: Path) -> Any:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    gx = require("great_expectations", "quality")
+    gx = great_expectations()
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
@@ -112,8 +113,8 @@ def _context(docs: Path) -> Any:
 
 
 def _judge_suite(context: Any, suite: Suite, files: Sequence[str]) -> list[dict[str, Any]]:
-    gx = require("great_expectations", "quality")
-    floor = require("great_expectations.expectations", "quality").ExpectTableRowCountToBeBetween
+    gx = great_expectations()
+    floor = great_expectations("expectations").ExpectTableRowCountToBeBetween
     written = _count(files)
     if written == 0:
         return [_row(suite.table, "row_floor", "", suite.floor == 0, "0 rows", f"at least {suite.floor}")]

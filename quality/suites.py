@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from millpond.errors import require
+from millpond.quality.gx import great_expectations
 from millpond.reasons import Reason
 from millpond.schemas import (
     CANDIDATES,
@@ -194,7 +194,7 @@ def expectations(suite: Suite) -> list[Any]:
     Raises:
         MissingExtraError: great_expectations is not installed.
     """
-    return suite.expectations(require("great_expectations.expectations", "quality"))
+    return suite.expectations(great_expectations("expectations"))
 
 
 def columns(suite: Suite, built: list[Any]) -> dict[str, str]:

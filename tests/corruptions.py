@@ -158,9 +158,9 @@ def _changed_type(curated: Curated, seed: int) -> Tables:
 
 
 def _half_gone(curated: Curated, seed: int) -> Tables:
-    """Half the documents are nowhere, and the ledger says so."""
+    """More than half the documents are nowhere, and the ledger says so."""
     rows = _documents(curated)
-    kept = sorted(random.Random(seed).sample(range(len(rows)), len(rows) // 2))
+    kept = sorted(random.Random(seed).sample(range(len(rows)), (len(rows) - 1) // 2))
     left = rows.take(kept)
     ledger = curated.tables[OPS_LEDGER.name].to_pylist()
     lost = {"documents": len(rows) - len(left), "bytes": _bytes(rows) - _bytes(left)}

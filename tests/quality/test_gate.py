@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -316,3 +318,9 @@ def test_both_engines_derive_the_same_of_documents(spark: SparkSession) -> None:
     assert plain == [pytest.approx(row) for row in again]
     undecodable = [row[list(derived).index("undecodable")] for row in plain]
     assert undecodable[0] == 0 and undecodable[1] == pytest.approx(3 / 7) and undecodable[2] is None
+
+
+def test_a_program_without_a_file_is_not_ended_by_the_import() -> None:
+    program = "from millpond.quality.gx import great_expectations as gx; print(gx().__name__); __file__"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "great_expectations" and done.returncode == 1 and "NameError" in done.stderr
