@@ -72,7 +72,7 @@ def _chain() -> Work:
     return judge
 
 
-MILLPOND, EVERY, CHAIN = "Millpond, all signals", "NeMo Curator, every filter", "NeMo Curator, up to the first that drops"
+MILLPOND, EVERY, CHAIN = "Millpond, all signals", "NeMo Curator, every filter", "NeMo Curator, until one drops"
 SIDES: dict[str, Callable[[], Work]] = {MILLPOND: _millpond, EVERY: _every, CHAIN: _chain}
 
 

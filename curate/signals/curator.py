@@ -3,8 +3,8 @@
 Source: NVIDIA NeMo Curator 1.4.0, its heuristic filters, thresholds of `heuristic_filter_english_pipeline.yaml`. Lines
 are what stands between newlines and is not blank, words what stands between white space. Three things differ: a text
 with nothing to divide by has nulls where Curator says 1 or fails; a letter is what Unicode puts in category L, so that
-a word like `Ⅳ` has none; and of its boilerplate phrases three consent notices, each sentences long, are not looked for.
-`docs/curator.md` compares all of it with the package itself.
+a word like `Ⅳ` has none; and three of its boilerplate phrases, consent notices several sentences long, are not looked
+for: they would add little to the short ones. `docs/curator.md` compares all of it with the package itself.
 """
 
 from __future__ import annotations
@@ -102,7 +102,5 @@ def _words(scan: Scan) -> Signals:
     lengths = lasts - firsts
     return {
         "curator_alpha_word_ratio": ratios(totals(alphabetic, bounds), np.diff(bounds).tolist()),
-        "curator_longest_word": [
-            int(lengths[first:last].max(initial=0)) for first, last in pairwise(bounds.tolist())
-        ],
+        "curator_longest_word": [int(lengths[first:last].max(initial=0)) for first, last in pairwise(bounds.tolist())],
     }
