@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 from benchmarks import peer
 from benchmarks.curator_filters import COMPARED, Compared
@@ -34,6 +35,7 @@ from millpond.curate.signals.measure import Measure
 from millpond.errors import MillpondError
 
 ROUNDS = 5
+WIDTH = 119
 WORK = ROOT / ".bench" / "curator-work"
 RULES = PRESETS["curator"].rules
 
@@ -54,22 +56,24 @@ Millpond with numpy {numpy}; {peers} (`benchmarks/peers/curator.txt`).
 NeMo Curator's side are the stages of its own `heuristic_filter_english_pipeline.yaml`: {filters} filters, each a stage
 that calls `score_document` and `keep_document` on every row of a pandas frame. They run in one process, without the
 Ray cluster that its pipelines start, and without its reader and writer. Millpond's side is `Measure`: the {signals}
-signals of all its rule sets (Gopher, C4 with its line rules, FineWeb, RefinedWeb, NeMo Curator, and those of models
-and word lists, which stay empty without any).
+signals of all its rule sets (Gopher, C4 with its line rules, FineWeb, RefinedWeb, NeMo Curator); those of models and
+word lists need some and are left out.
 
 Times are processor time; each side ran {rounds} times in a process of its own, in turn with the others; the median
 counts. Starting is importing, making the filters and judging a first text; it is not part of the time a text.
 
 {speed}
-`{chain}` is what its pipeline does: a text that one stage drops reaches no later one, so that it has no other score.
+`{chain}` is what its pipeline does: a text that one stage drops reaches no later one, and no
+later stage says anything of it.
 
-NeMo Curator installs without a GPU and without extras: {packages} packages, {gib:.1f} GiB ({torch:.1f} of them torch's
-build without CUDA, which its filters never import; they import Ray and pandas).
+NeMo Curator installs and runs without a GPU and without extras: {packages} packages, {gib:.1f} GiB ({torch:.1f} of
+them torch's build without CUDA, which these filters do not import; they import Ray and pandas).
 
 ## The same verdicts?
 
 Each filter with its threshold in that file, and the rule of Millpond's preset `curator` over the same signal. Values
-are alike where they differ by less than 1e-9.
+are alike where they differ by less than 1e-9; where the filter's is the share that does not repeat, it is 1 less the
+signal.
 
 {agreement}
 Taken together: NeMo Curator keeps {their_kept:,} of the {count:,} texts and Millpond's preset {own_kept:,}; on
@@ -82,8 +86,7 @@ What Millpond shares with Gopher is in Gopher's definition, in the reading of da
 
 {reasons}
 
-NeMo Curator's scores of top n-grams depend on Python's hash seed, which differs from process to process: of n-grams as
-frequent as each other, the one that comes first in a set counts. Between seeds 0 and 1 {unstable}.
+{unstable}
 
 On an empty text {failing} of its {filters} filters raise an error ({errors}), so a pipeline has to drop such texts
 before. Millpond's ratios of nothing are null, and a rule of its own drops a text without text.
@@ -141,13 +144,13 @@ def run() -> None:
         count=len(texts),
         characters=sum(map(len, texts)),
         filters=len(theirs),
-        signals=len(columns),
+        signals=sum(any(value is not None for value in column) for column in columns.values()),
         rounds=ROUNDS,
         speed=speed,
         chain=CHAIN,
         **_installed(interpreter),
         agreement=table(
-            ("filter", "Millpond's signal", "values alike", "verdicts alike", "it drops", "Millpond drops"),
+            ("filter", "Millpond's signal", "values alike", "verdicts alike", "NeMo Curator drops", "Millpond drops"),
             [_agreement(one, theirs[one.filter], rows) for one in COMPARED],
         ),
         own_kept=sum(own_kept),
@@ -236,7 +239,8 @@ def _reasons() -> list[str]:
     for one in COMPARED:
         if one.differs:
             by_reason.setdefault(one.differs, []).append(f"`{one.filter}`")
-    return [f"- {', '.join(names)}: {reason}." for reason, names in by_reason.items()]
+    lines = (f"- {', '.join(names)}: {reason}." for reason, names in by_reason.items())
+    return [fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False) for line in lines]
 
 
 def _unstable(first: Judged, second: Judged) -> str:
@@ -246,8 +250,12 @@ def _unstable(first: Judged, second: Judged) -> str:
         scores = sum(one[0] != other[0] for one, other in pairs)
         if scores:
             turned = sum(one[1] != other[1] for one, other in pairs)
-            found.append(f"`{name}` changes its score of {scores:,} texts and its verdict on {turned:,}")
-    return ", ".join(found) or "no score of these texts changes"
+            found.append(f"`{name}` gives {scores:,} texts another score and {turned:,} another verdict")
+    text = (
+        "NeMo Curator's scores of top n-grams depend on Python's hash seed, which differs from process to process: of "
+        "n-grams as frequent as each other, the one that comes first in a set counts. Between seeds 0 and 1 "
+    )
+    return fill(f"{text}{', '.join(found) or 'no score of these texts changes'}.", WIDTH, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

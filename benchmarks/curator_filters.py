@@ -34,13 +34,17 @@ class Compared:
 
 
 _BY_CHAR = "NeMo Curator divides by the characters of lines or paragraphs alone, Millpond by those of the whole text"
+_PARAGRAPHS = (
+    "of three newlines in a row NeMo Curator leaves the last one to the next paragraph, which then equals no other; "
+    "Millpond leaves it out, and white space around the text"
+)
 _TOP = (
-    "NeMo Curator counts the n-gram's characters wherever they stand with single spaces between, inside longer words "
-    "too, but not where a line breaks within; it chooses among equally frequent n-grams by chance; a text of fewer "
-    "than n words has 1"
+    "the words; NeMo Curator counts the n-gram's characters wherever they stand with single spaces between, inside "
+    "longer words too, but not where a line breaks within; it chooses among equally frequent n-grams by chance; a text "
+    "of fewer than n words has 1"
 )
 _DUPLICATE = (
-    "words, as said; where a repeated n-gram overlaps the one counted before, NeMo Curator counts its new words, "
+    "the words; where a repeated n-gram overlaps the one counted before, NeMo Curator counts its new words, "
     "Millpond, in datatrove's reading, steps over a counted one whole; NeMo Curator counts spaces too; a text of "
     "fewer than n words has 1"
 )
@@ -67,13 +71,17 @@ COMPARED = (
     Compared(
         "RepeatedParagraphsFilter",
         ("duplicate_paragraph_ratio",),
-        "of three newlines in a row NeMo Curator leaves the last one to the next paragraph, which then equals no "
-        "other; Millpond leaves it out, and white space around the text",
+        _PARAGRAPHS,
         "rest",
     ),
     Compared("RepeatedLinesByCharFilter", ("duplicate_line_char_ratio",), _BY_CHAR, "rest"),
-    Compared("RepeatedParagraphsByCharFilter", ("duplicate_paragraph_char_ratio",), _BY_CHAR, "rest"),
-    Compared("WordCountFilter", ("word_count",), "words, as said; Millpond counts no marks among them"),
+    Compared(
+        "RepeatedParagraphsByCharFilter",
+        ("duplicate_paragraph_char_ratio",),
+        "both of these reasons",
+        "rest",
+    ),
+    Compared("WordCountFilter", ("word_count",), "the words; Millpond counts no marks among them"),
     Compared("PunctuationFilter", ("curator_unended_line_ratio",)),
     Compared("WordsWithoutAlphabetsFilter", ("curator_alpha_word_ratio",)),
     Compared(
