@@ -40,8 +40,8 @@ _PARAGRAPHS = (
 )
 _TOP = (
     "the words; NeMo Curator counts the n-gram's characters wherever they stand with single spaces between, inside "
-    "longer words too, but not where a line breaks within; it chooses among equally frequent n-grams by chance; a text "
-    "of fewer than n words has 1"
+    "longer words too, but not where a line breaks within; it chooses among equally frequent n-grams by chance; a "
+    "text of fewer than n words has 1"
 )
 _DUPLICATE = (
     "the words; where a repeated n-gram overlaps the one counted before, NeMo Curator counts its new words, "
