@@ -1,29 +1,30 @@
-"""NeMo Curator's heuristics that the other families lack: shares of characters, lines and paragraphs.
+"""NeMo Curator's heuristics that the other families lack: shares of characters, words, lines and paragraphs.
 
-Source: NVIDIA NeMo Curator, `heuristic_filter.py` at 1e223f1 (2026-08), thresholds of `heuristic_filter_en.yaml`.
-Lines are what stands between newlines and is not blank, words what stands between white space. Two things differ:
-an empty text has nulls where Curator says 1, and of its boilerplate phrases three consent notices, each sentences
-long, are not looked for.
+Source: NVIDIA NeMo Curator 1.4.0, its heuristic filters, thresholds of `heuristic_filter_english_pipeline.yaml`. Lines
+are what stands between newlines and is not blank, words what stands between white space. Three things differ: a text
+with nothing to divide by has nulls where Curator says 1 or fails; a letter is what Unicode puts in category L, so that
+a word like `Ⅳ` has none; and three of its boilerplate phrases, consent notices several sentences long, are not looked
+for: they would add little to the short ones. `docs/curator.md` compares all of it with the package itself.
 """
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
 
-from millpond.curate.signals.characters import DIGIT
+from millpond.curate.signals.characters import ALPHA
 from millpond.curate.signals.gopher import Signals, ratios
 from millpond.curate.signals.scan import Scan, totals
 
 _PLAIN = (string.ascii_letters + string.digits + "\n?!,.").encode()
+_DIGITS = string.digits.encode()
 _SPACES = b"\t\n\r\b "
 _BRACKETS = b"{}[]()"  # and ⟨⟩
 _END_MARKS = np.array(sorted(map(ord, ".?!\"'")), dtype=np.uint32)
-_URL = re.compile(r"https?://[!$-_a-z]+")
+_URL = re.compile(r"https?://(?:[!#$&(-:=?@A-Z_a-z~]|%[0-9A-Fa-f]{2})+")
 _BOILERPLATE = (
     "terms of use",
     "privacy policy",
@@ -51,7 +52,7 @@ def signals(scan: Scan) -> Signals:
         "curator_non_alphanumeric_ratio": ratios(
             [size - kept for size, kept in zip(chars, plain, strict=True)], chars
         ),
-        "curator_number_ratio": ratios(_digits(scan), chars),
+        "curator_number_ratio": ratios([_among(encoded, _DIGITS) for encoded in data], chars),
         "curator_url_ratio": ratios(map(_url_chars, texts), chars),
         "curator_whitespace_ratio": ratios([_among(encoded, _SPACES) for encoded in data], chars),
         "curator_parenthesis_ratio": ratios(
@@ -59,19 +60,13 @@ def signals(scan: Scan) -> Signals:
         ),
         "curator_unended_line_ratio": _unended(scan),
         "curator_boilerplate_ratio": list(map(_boilerplate, scan.lower)),
-        "curator_longest_word": _longest(scan),
+        **_words(scan),
     }
 
 
 def _among(data: bytes, characters: bytes) -> int:
     """How many of some ASCII characters a text has."""
     return len(data) - len(data.translate(None, characters))
-
-
-def _digits(scan: Scan) -> Iterable[int]:
-    places = np.flatnonzero(scan.kinds & DIGIT)
-    counts: list[int] = np.diff(np.searchsorted(places, scan.edges)).tolist()
-    return counts
 
 
 def _url_chars(text: str) -> int:
@@ -99,7 +94,13 @@ def _boilerplate(lower: str) -> float:
     return sum(any(phrase in paragraph for phrase in present) for paragraph in paragraphs) / len(paragraphs)
 
 
-def _longest(scan: Scan) -> list[float | int | None]:
+def _words(scan: Scan) -> Signals:
     firsts, lasts = scan.chunks
-    lengths, bounds = lasts - firsts, np.searchsorted(firsts, scan.edges).tolist()
-    return [int(lengths[first:last].max(initial=0)) for first, last in pairwise(bounds)]
+    bounds = np.searchsorted(firsts, scan.edges)
+    # White space behind a word is no letter, so what lies up to the next word may be looked at with it.
+    alphabetic = (np.bitwise_or.reduceat(scan.kinds, firsts) & ALPHA) != 0 if len(firsts) else np.zeros(0, np.bool_)
+    lengths = lasts - firsts
+    return {
+        "curator_alpha_word_ratio": ratios(totals(alphabetic, bounds), np.diff(bounds).tolist()),
+        "curator_longest_word": [int(lengths[first:last].max(initial=0)) for first, last in pairwise(bounds.tolist())],
+    }

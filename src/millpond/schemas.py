@@ -149,7 +149,8 @@ SIGNALS = (
     ("curator_parenthesis_ratio", FLOAT),
     ("curator_unended_line_ratio", FLOAT),  # lines
     ("curator_boilerplate_ratio", FLOAT),  # paragraphs
-    ("curator_longest_word", INT),  # characters between white space
+    ("curator_alpha_word_ratio", FLOAT),  # words between white space
+    ("curator_longest_word", INT),  # characters of the longest such word
     # Personal data in the text after line rules, masked or not
     *(
         (f"pii_{kind}_count", INT)

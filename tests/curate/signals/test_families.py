@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millpond.curate.config import CurateConfig, RefinedWebConfig
+from millpond.curate.presets import rules_for
 from millpond.curate.signals import curator, gopher, refinedweb
 from millpond.curate.signals.measure import Measure
 from millpond.curate.signals.scan import Scan
@@ -90,7 +91,10 @@ def test_curator_is_what_it_says(texts: list[str]) -> None:
     found = curator.signals(Scan(texts))
     for place, text in enumerate(texts):
         values = {name.removeprefix("curator_"): column[place] for name, column in found.items()}
-        assert values["longest_word"] == max(map(len, text.split()), default=0)
+        words = text.split()
+        assert values["longest_word"] == max(map(len, words), default=0)
+        alphabetic = sum(any(map(str.isalpha, word)) for word in words)
+        assert values["alpha_word_ratio"] == (alphabetic / len(words) if words else None)
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         unended = sum(not line.endswith((".", "?", "!", '"', "'")) for line in lines)
         assert values["unended_line_ratio"] == (unended / len(lines) if lines else None)
@@ -100,7 +104,7 @@ def test_curator_is_what_it_says(texts: list[str]) -> None:
         assert values["non_alphanumeric_ratio"] == (len(text) - len(re.findall(r"[a-zA-Z0-9\n?!,.]", text))) / len(
             text
         )
-        assert values["number_ratio"] == len(re.findall(r"\d", text)) / len(text)
+        assert values["number_ratio"] == len(re.findall(r"[0-9]", text)) / len(text)
         assert values["whitespace_ratio"] == sum(text.count(sign) for sign in "\t\n\r\b ") / len(text)
         assert values["parenthesis_ratio"] == len(re.findall(r"[{}⟨⟩\[\]()]", text)) / len(text)
 
@@ -111,6 +115,29 @@ def test_curator_urls_and_boilerplate() -> None:
     assert found["curator_url_ratio"] == len("https://a.example/b?c=d.") / len(text)
     assert found["curator_boilerplate_ratio"] == 1 / 3
     assert curator.signals(Scan([text, "Lorem ipsum dolor"]))["curator_boilerplate_ratio"][1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("<a href=https://a.example/~me/x.html#y>", "https://a.example/~me/x.html#y"),  # tags and quotes end it
+        ("http://a.example/a%20b%zz", "http://a.example/a%20b"),
+        ("(HTTP://A.EXAMPLE https://A.example/[1])", "https://A.example/"),
+        ("https:// nothing", ""),
+    ],
+)
+def test_curator_urls_end_where_theirs_do(text: str, url: str) -> None:
+    assert curator.signals(Scan([text]))["curator_url_ratio"] == [len(url) / len(text)]
+
+
+def test_the_curator_preset_asks_for_letters_in_words_between_white_space() -> None:
+    rules = {rule.name: rule.minimum for rule in rules_for(config(rules={"preset": "curator"}))}
+    assert rules["min_curator_alpha_word_ratio"] == 0.8
+    assert "min_alpha_word_ratio" not in rules
+    text = "Prices: 12, 13 and (of course) more, always..."
+    signals, _ = Measure(config())([text], ["en"])
+    assert signals["curator_alpha_word_ratio"] == [6 / 8]
+    assert signals["alpha_word_ratio"] == [6 / 14]  # marks are words, too
 
 
 def test_line_rules_follow_the_preset_and_can_be_joined() -> None:
