@@ -162,8 +162,7 @@ class Lake:
         for release in self.releases():
             now = release.tables.get(table)
             if now is not None and now != before:
-                rewritten = release.stage == COMPACT and before is not None
-                origins[now] = origins[before] if rewritten and before is not None else now
+                origins[now] = origins[before] if release.stage == COMPACT and before is not None else now
             before = now
         return origins.get(snapshot, snapshot)
 
