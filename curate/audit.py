@@ -2,17 +2,19 @@
 
 `CorpusAudit` is a check for the gate, beside the suites of `quality`. Over all rows: a text has its digest and its
 bytes, and is its candidate's unless a step takes out repeated text; a language is one that is kept; no text stands
-there more often than deduplication allows, and no document is most of the corpus; a corpus has not lost half of what
-the last one of the same settings had. Over a sample, the first documents by `doc_id`, which is a digest: the language
-is what the text says, nothing that is masked is left, and few texts are mojibake.
+there more often than deduplication allows, and no document is most of the corpus. Of the last corpus of the same
+settings, as far as its pages are still there: documents are at least half as many, and the texts of those pages at
+least half as long. Over a sample, the first documents by `doc_id`, which is a digest: the language is what the text
+says, nothing that is masked is left, and few texts are mojibake.
 
-Shares are judged from `dedup.judged_from` documents on, those of a sample from `_LEAST` on: of fewer, one is a share.
+Shares are judged from `dedup.judged_from` documents on, those of a sample from `_LEAST` on; one document with personal
+data, or one of mojibake, is never a share.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,7 +24,7 @@ from ftfy.badness import badness
 from millpond.curate.config import CurateConfig
 from millpond.curate.privacy.pii import find
 from millpond.curate.signals.language import identify
-from millpond.duck import connect
+from millpond.duck import connect, scan
 from millpond.lake import Lake
 from millpond.publish import Batch
 from millpond.schemas import CANDIDATES, DOCUMENTS, OPS_RUNS
@@ -42,35 +44,22 @@ _KEPT = 0.5
 
 
 @dataclass(frozen=True)
-class _Size:
-    """Of a corpus."""
-
-    documents: int
-    mean_bytes: float
-
-
-@dataclass(frozen=True)
 class CorpusAudit:
     """Judges the documents of a curation run's batch."""
 
     config: CurateConfig
-    before: _Size | None
-    """The released corpus, where it has the same settings."""
+    before: Sequence[str] = ()
+    """Files of the released documents, where they have the same settings."""
 
     @classmethod
     def against_released(cls, lake: Lake, config: CurateConfig) -> Self:
         """The audit of a run on this lake."""
         own = [release for release in lake.releases() if release.stage == "curate"]
         if not own or DOCUMENTS.name not in own[-1].tables:
-            return cls(config, None)
+            return cls(config)
         settings = {row["run_id"]: row["config"] for row in lake.read(OPS_RUNS.name, ["run_id", "config"]).to_pylist()}
         same = json.loads(settings[own[-1].run_id]) == config.model_dump(mode="json")
-        files = lake.files(DOCUMENTS.name)
-        if not same or not files:
-            return cls(config, None)
-        with connect() as connection:
-            row = connection.execute("select count(*), avg(text_bytes) from read_parquet(?)", [files]).fetchone()
-        return cls(config, _Size(*row) if row and row[0] else None)
+        return cls(config, lake.files(DOCUMENTS.name) if same else ())
 
     def __call__(self, batch: Batch) -> list[dict[str, Any]]:
         """Audit rows of a batch."""
@@ -90,7 +79,7 @@ class CorpusAudit:
         return self.config.dedup.lines.unit != "off" or self.config.dedup.spans.enabled
 
     def _texts(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
-        wrong = "text_digest <> sha256(text) or text_bytes <> strlen(text)"
+        wrong = "text_digest <> sha256(text) or text_bytes is distinct from strlen(text)"
         changed = "c.text_digest is distinct from d.text_digest"
         if self._cuts:
             changed = f"{changed} and c.text_bytes <= d.text_bytes"
@@ -114,7 +103,7 @@ class CorpusAudit:
     def _shares(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
         dedup = self.config.dedup
         [(count, total, largest)] = connection.execute(
-            "select count(*), sum(text_bytes), max(text_bytes) from documents"
+            "select count(*), sum(strlen(text)), max(strlen(text)) from documents"
         ).fetchall()
         [(digest, copies)] = connection.execute(
             "select text_digest, count(*) from documents group by 1 order by 2 desc, 1 limit 1"
@@ -130,13 +119,15 @@ class CorpusAudit:
                 yield _row("most_frequent_text_share", "text_digest", copies / count <= limit, seen, said)
             seen = f"{largest:,} of {total:,} bytes are one document's"
             yield _row("largest_document_share", "text_bytes", largest / total <= limit, seen, said)
-        if self.before is not None:
-            for column, value, past in (
-                ("doc_id", count, self.before.documents),
-                ("text_bytes", total / count, self.before.mean_bytes),
-            ):
-                seen = f"{value:,.0f} after {past:,.0f} with the same settings"
-                yield _row("corpus_has_not_shrunk", column, value >= _KEPT * past, seen, f"at least {_KEPT:.0%}")
+        if self.before:
+            # New pages may be shorter, and have more cut from old ones: the candidates of the same pages tell.
+            [(past, past_bytes, now_bytes)] = connection.execute(
+                "select count(*), coalesce(avg(b.text_bytes), 0), coalesce(avg(c.text_bytes), 0) "
+                f"from {scan(self.before)} b join candidates c using (doc_id)"
+            ).fetchall()
+            for column, value, least in (("doc_id", count, past), ("text_bytes", now_bytes, past_bytes)):
+                seen = f"{value:,.0f} after {least:,.0f} with the same settings"
+                yield _row("corpus_has_not_shrunk", column, value >= _KEPT * least, seen, f"at least {_KEPT:.0%}")
 
     def _sample(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
         rows = connection.execute(
@@ -153,8 +144,8 @@ class CorpusAudit:
             ("masked_data_is_gone", "text", bare, _UNMASKED, False),
             ("text_is_no_mojibake", "text", bad, _MOJIBAKE, False),
         ):
-            share = value / len(rows)
-            success = share >= limit if least else share <= limit
+            bound = limit * len(rows)
+            success = value >= bound if least else value <= max(bound, 1)
             said = f"{'at least' if least else 'at most'} {limit:.1%}"
             yield _row(name, column, success, f"{value:,} of {len(rows):,} documents", said)
 

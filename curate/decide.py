@@ -65,8 +65,6 @@ def decide(
             held = held_examples(verdict.where("rule is null"), config.decontaminate, scratch)
             verdict = rejected(verdict, held, config.decontaminate)
             _write(run, spark, CONTAMINATION, held)
-        elif CONTAMINATION.name in run.lake.tables():
-            run.stage_files(CONTAMINATION.name, [], Mode.REPLACE)
         # Decided once, without the texts; what is kept reads its text again, where it lies.
         decided = scratch.keep(verdict.select(*COLUMNS, "text_bytes", *said, "rank", "scope", "published"))
         survivors = decided.where("rule is null")

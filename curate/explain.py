@@ -44,9 +44,9 @@ class Cost:
     """What went for one reason."""
 
     stage: str
-    """extract, filter or dedup."""
+    """extract, filter, decontaminate or dedup."""
     rule: str
-    """A rule's name, an outcome of extraction, or a kind of copy."""
+    """A rule's name, an outcome of extraction, `decontaminate.` and a set's name, or a kind of copy."""
     threshold: float | None
     documents: int
     share: float
@@ -109,8 +109,8 @@ def _no_columns(names: Sequence[str]) -> str:
 
 
 def _times(lake: Lake, release: Release) -> Times | None:
-    """Of the newest run up to a release whose candidates it has."""
-    snapshot = release.tables[CANDIDATES.name]
+    """Of the run that made the candidates of a release."""
+    snapshot = lake.origin(CANDIDATES.name, release.tables[CANDIDATES.name])
     made = next(found for found in lake.releases() if found.tables.get(CANDIDATES.name) == snapshot)
     return Times.read(lake.run_folder(made.run_id))
 
@@ -148,7 +148,7 @@ def _costs(
     found = {(stage, rule): rest for stage, rule, *rest in rows}
     for rule in rules:  # one that dropped nothing is shown, too
         found.setdefault(("filter", rule.name), [rule.threshold, 0, 0, 0])
-    stages = ("extract", "filter", "dedup")
+    stages = ("extract", "filter", "decontaminate", "dedup")
     costs = []
     for (stage, name), (threshold, count, size, words) in sorted(
         found.items(), key=lambda item: (stages.index(item[0][0]), order.get(item[0][1], 0), -item[1][1], item[0][1])

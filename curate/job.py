@@ -44,7 +44,7 @@ from millpond.progress import note, spark_bar
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.quality.removals import RemovalCaps
-from millpond.schemas import CANDIDATES, DOCUMENTS, PAGES
+from millpond.schemas import CANDIDATES, CONTAMINATION, DOCUMENTS, PAGES
 from millpond.spark import read_files, session, write_tables
 from millpond.stage import Work, job_main
 
@@ -99,15 +99,19 @@ class _Corpus:
     depends_on: tuple[str, ...]
     """Tables of the release that the result depends on, besides the run's inputs."""
     made_on: dict[str, int] | None = None
+    """Those it was made on, by the snapshots that first had their rows."""
     candidates: list[str] = field(default_factory=list)
 
     def __call__(self, run: Run, base: Release | None) -> None:
         """Write and stage what follows `base`; a `Rebase`."""
+        if not self.config.decontaminate.sets and base and CONTAMINATION.name in base.tables:
+            run.stage_files(CONTAMINATION.name, [], Mode.REPLACE)  # it tells of another corpus
         found = {name: base.tables[name] for name in self.depends_on if base and name in base.tables}
+        rows = {name: run.lake.origin(name, snapshot) for name, snapshot in found.items()}
         before = self.made_on
-        if found == before:
+        if rows == before:
             return
-        if before is None or before.get(CANDIDATES.name) != found.get(CANDIDATES.name):
+        if before is None or before.get(CANDIDATES.name) != rows.get(CANDIDATES.name):
             self.candidates = self.source(run, self.config, base)
         run.follows = found
         run.ledger.clear()
@@ -116,7 +120,7 @@ class _Corpus:
         spark = session("millpond curate")
         with spark_bar("decide", spark):
             decide(run, spark, self.candidates, self.config, published)
-        self.made_on = found
+        self.made_on = rows
 
 
 def _publish(run: Run, corpus: _Corpus) -> Outcome:
@@ -148,7 +152,8 @@ def _all_candidates(run: Run, config: CurateConfig, base: Release | None) -> lis
 def _same_candidates(run: Run, config: CurateConfig, base: Release | None) -> list[str]:
     """No page is read."""
     snapshot = run.inputs[CANDIDATES.name]
-    if base is None or base.tables[CANDIDATES.name] != snapshot:
+    released = base.tables.get(CANDIDATES.name) if base else None
+    if released is None or run.lake.origin(CANDIDATES.name, released) != run.lake.origin(CANDIDATES.name, snapshot):
         raise LakeError("another run has replaced the candidates while this one decided over them: run it again")
     return run.lake.files(CANDIDATES.name, snapshot)
 

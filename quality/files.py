@@ -30,6 +30,12 @@ def _difference(wanted: pa.Schema, path: str) -> str:
         return f"column {extra[0]} is none of the table's"
     if missing := [name for name in wanted.names if name not in found.names]:
         return f"column {missing[0]} is missing"
+    if often := [name for name in wanted.names if found.names.count(name) > 1]:
+        return f"column {often[0]} is there {found.names.count(often[0])} times"
     if changed := [field for field in wanted if not found.field(field.name).equals(field)]:
-        return f"column {changed[0].name} is {found.field(changed[0].name).type}, not {changed[0].type}"
+        return f"column {changed[0].name} is {_kind(found.field(changed[0].name))}, not {_kind(changed[0])}"
     return "" if found.names == wanted.names else "its columns are in another order"
+
+
+def _kind(field: pa.Field) -> str:
+    return f"{field.type}{'' if field.nullable else ' not null'}"

@@ -203,7 +203,6 @@ def _stale(curated: Curated, seed: int) -> Tables:
     older = table.snapshot_by_id(lake.tables()[PAGES.name])
     assert older is not None and older.parent_snapshot_id is not None
     run = Run(lake, "curate", curated.config, {PAGES.name: older.parent_snapshot_id})
-    run._began_at = 0  # it began before any corpus was released
     run.stage_rows(DOCUMENTS.name, _documents(curated).to_pylist(), Mode.REPLACE)
     run.publish(lambda batch: [])
     return {}

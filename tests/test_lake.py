@@ -103,6 +103,11 @@ def test_null_is_not_the_word(tmp_path: Path) -> None:
     entries = [write_rows("web.rejects", tmp_path, [{**reject(1), "url": url}]) for url in (None, "NULL", "null", "")]
     assert len({files_digest("web.rejects", [e.path for e in entry]) for entry in entries}) == 4
 
+    row = {"doc_id": "0", "url": "u", "outcome": "ok"}
+    held = (None, b"", b"\x00", b"\xff", b"NULL")
+    signed = [write_rows("corpus.candidates", tmp_path, [{**row, "minhash": value}]) for value in held]
+    assert len({files_digest("corpus.candidates", [e.path for e in entry]) for entry in signed}) == len(held)
+
 
 def test_opening(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="no lake here"):

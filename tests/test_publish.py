@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from publisher import Settings, audit, publish_one
 
 from millpond import faults
+from millpond.compact import CompactConfig, compact
 from millpond.errors import AuditError, ConflictError, LedgerError
-from millpond.lake import Lake
+from millpond.lake import Lake, Release
 from millpond.publish import Batch, Mode, Run
 
 PUBLISHER = Path(__file__).with_name("publisher.py")
@@ -134,6 +136,66 @@ def test_refused_audit_changes_nothing(lake: Lake) -> None:
     assert lake.releases() == releases and state(lake) == before
     assert {table: lake.table(table).current_snapshot() for table in TABLES} == mains
     assert set(lake.table("web.rejects").refs()) == {"main"}
+
+
+def derived(lake: Lake, read: int, name: str) -> Run:
+    """A run that replaces what its stage made of a snapshot of `web.rejects`."""
+    run = Run(lake, "derive", Settings(name=name, number=0), {"web.rejects": read})
+    run.stage_rows("web.frontier", [{"url": f"http://{name}/", "state": "fetched"}], Mode.REPLACE)
+    return run
+
+
+def passes(batch: Batch) -> list[dict[str, object]]:
+    """An audit."""
+    return []
+
+
+def test_what_was_made_of_newer_inputs_is_not_undone(lake: Lake) -> None:
+    """Also where the newer was released between the reading of the inputs and the run."""
+    publish_one(lake, "a", 0, Mode.APPEND)
+    older = lake.tables()["web.rejects"]
+    begun = derived(lake, older, "begun")
+    publish_one(lake, "a", 1, Mode.APPEND)
+    derived(lake, lake.tables()["web.rejects"], "newer").publish(passes)
+    before = lake.release()
+    for stale in (begun, derived(lake, older, "late")):
+        with pytest.raises(AuditError, match=rf"is stale: it read snapshot {older} of web\.rejects, and release 3 "):
+            stale.publish(passes)
+    assert lake.release() == before
+
+
+def test_the_same_rows_in_other_files_are_no_newer_inputs(lake: Lake) -> None:
+    for number in range(2):
+        publish_one(lake, "a", number, Mode.APPEND)
+    begun = derived(lake, lake.tables()["web.rejects"], "begun")
+    compact(lake, CompactConfig(tables=("web.rejects",)), passes)
+    derived(lake, lake.tables()["web.rejects"], "after").publish(passes)
+    begun.publish(passes)
+    assert lake.read("web.frontier", ["url"])["url"].to_pylist() == ["http://begun/"]
+
+
+def test_a_run_that_replaces_some_rows_of_its_base_undoes_nothing(lake: Lake) -> None:
+    """It reads older inputs than one that comes first, and is made anew on what that one left."""
+    publish_one(lake, "a", 0, Mode.APPEND)
+    older = lake.tables()["web.rejects"]
+    publish_one(lake, "a", 1, Mode.APPEND)
+
+    def merged(name: str) -> Callable[[Run, Release | None], None]:
+        def stage(run: Run, base: Release | None) -> None:
+            rows = lake.read("web.frontier").to_pylist()
+            run.stage_rows("web.frontier", [*rows, {"url": f"http://{name}/", "state": "fetched"}], Mode.REPLACE)
+
+        return stage
+
+    def overtaken(batch: Batch) -> list[dict[str, object]]:
+        if lake.rows("web.frontier") == 2:
+            newer = Run(lake, "merge", Settings(name="b", number=0), {"web.rejects": lake.tables()["web.rejects"]})
+            newer.publish(passes, merged("newer"))
+        return []
+
+    Run(lake, "merge", Settings(name="a", number=0), {"web.rejects": older}).publish(overtaken, merged("older"))
+    urls = lake.read("web.frontier", ["url"])["url"].to_pylist()
+    assert sorted(urls) == ["http://a/0", "http://a/1", "http://newer/", "http://older/"]
 
 
 def test_unbalanced_ledger_is_not_published(lake: Lake) -> None:

@@ -162,8 +162,7 @@ class Lake:
         for release in self.releases():
             now = release.tables.get(table)
             if now is not None and now != before:
-                rewritten = release.stage == COMPACT and before is not None
-                origins[now] = origins[before] if rewritten and before is not None else now
+                origins[now] = origins[before] if release.stage == COMPACT and before is not None else now
             before = now
         return origins.get(snapshot, snapshot)
 
@@ -287,7 +286,11 @@ def files_digest(table: str, files: Sequence[str]) -> str:
     """Canonical digest (sha256 hex) of the rows of `table` in Parquet `files`."""
     if not files:
         return ""
-    columns = ", ".join(f'"{name}"' for name in TABLES[table].schema.names)
+    # A body stands there by its own digest: as JSON it would be four times its size.
+    columns = ", ".join(
+        f'sha256("{field.name}")' if pa.types.is_binary(field.type) else f'"{field.name}"'
+        for field in TABLES[table].schema
+    )
     query = f"""
         select sha256(string_agg(digest, '' order by digest))
         from (select sha256(to_json(row({columns}))::varchar) as digest from read_parquet(?))

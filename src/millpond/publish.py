@@ -121,15 +121,14 @@ class Run:
         self.ledger = Ledger(stage)
         self._staged: dict[str, Staged] = {}
         self._branched: set[str] = set()
-        newest = lake.release()
-        self._began_at = newest.number if newest else 0
+        releases, read = lake.releases(), _snapshots(self.inputs)
+        holding = [release for release in releases if read.items() <= release.tables.items()] or releases
+        self._began_at = holding[-1].number if holding else 0  # what is read was read before the run came to be
 
     def _origins(self) -> dict[str, Any]:
         """The inputs, with the snapshots that first had their rows: compaction makes no other input."""
-        return {
-            name: self.lake.origin(name, seen) if isinstance(seen, int) and name in TABLES else seen
-            for name, seen in self.inputs.items()
-        }
+        read = _snapshots(self.inputs)
+        return {**self.inputs, **{table: self.lake.origin(table, snapshot) for table, snapshot in read.items()}}
 
     def released(self, *, standing: bool) -> Release | None:
         """The release that already holds this digest, if there is one.
@@ -169,7 +168,8 @@ class Run:
     def publish(self, audit: Audit, rebase: Rebase | None = None) -> Release:
         """Audit and publish everything staged; returns the release readers now see.
 
-        That is another run's release where one with the same digest came first.
+        That is another run's release where one with the same digest came first. What `rebase` alone replaces, it makes
+        of the release it is given, and that is never stale.
 
         Raises:
             AuditError: the audit or the ledger refused, or what the run would replace was made of newer inputs than
@@ -178,11 +178,13 @@ class Run:
         """
         faults.point("after-data")
         self.write_config()
+        replaces = any(item.mode is Mode.REPLACE for item in self._staged.values())
         for attempt in range(ATTEMPTS):
             base = self.lake.release()
             if same := self._released_meanwhile():
                 return same
-            self._refuse_if_stale()
+            if replaces:
+                self._refuse_if_stale()
             if rebase is not None:
                 rebase(self, base)
             self.ledger.check()
@@ -215,19 +217,21 @@ class Run:
 
     def _refuse_if_stale(self) -> None:
         """A run that replaces tables must not undo what its stage made of newer inputs since this run began."""
-        if all(item.mode is Mode.APPEND for item in self._staged.values()):
-            return
         newer = [run for run in self.lake.releases() if run.number > self._began_at and run.stage == self.stage]
         rows = self.lake.read(OPS_RUNS.name, ["run_id", "inputs"]).to_pylist() if newer else []
         inputs = {row["run_id"]: json.loads(row["inputs"]) for row in rows}
         for release in newer:
-            for table, seen in inputs[release.run_id].items():
-                mine = self.inputs.get(table)
-                if isinstance(mine, int) and mine != seen and mine in _ancestors(self.lake.table(table), seen):
+            for table, seen in _snapshots(inputs[release.run_id]).items():
+                if table in self.inputs and self._is_older(table, self.inputs[table], seen):
                     raise AuditError(
-                        f"{self.run_id} is stale: it read snapshot {mine} of {table}, and release {release.number} "
-                        f"was made of the newer {seen} since; nothing was published; run it again"
+                        f"{self.run_id} is stale: it read snapshot {self.inputs[table]} of {table}, and release "
+                        f"{release.number} was made of the newer {seen} since; nothing was published; run it again"
                     )
+
+    def _is_older(self, table: str, snapshot: int, other: int) -> bool:
+        """Whether a snapshot has older rows than another, and not only other files."""
+        first, later = (self.lake.origin(table, each) for each in (snapshot, other))
+        return first != later and first in _ancestors(self.lake.table(table), later)
 
     @property
     def _branch_name(self) -> str:
@@ -281,8 +285,7 @@ class Run:
         return self.lake.commit(staged.table, fill).refs()[self._branch_name].snapshot_id
 
     def _batch(self, base: Release | None, staged: list[Staged], branches: Mapping[str, int]) -> Batch:
-        read = {**self.follows, **self.inputs}
-        snapshots = {t: s for t, s in read.items() if isinstance(s, int) and "." in t}
+        snapshots = {**self.follows, **_snapshots(self.inputs)}
         return Batch(
             run_id=self.run_id,
             stage=self.stage,
@@ -347,6 +350,11 @@ class Run:
                     self._manage(name, lambda refs: refs.remove_branch(self._branch_name))
             except Exception as error:  # whatever the catalog raises
                 log.warning("%s: branch %s of %s is left behind: %s", self.run_id, self._branch_name, name, error)
+
+
+def _snapshots(inputs: Mapping[str, Any]) -> dict[str, int]:
+    """The inputs that are tables."""
+    return {name: seen for name, seen in inputs.items() if name in TABLES and isinstance(seen, int)}
 
 
 def _ancestors(table: Table, snapshot_id: int) -> set[int]:

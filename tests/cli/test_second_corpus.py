@@ -1,4 +1,5 @@
-"""A lake whose corpus was made again after a model was trained: the old run keeps its shards, pages and numbers."""
+"""A lake that was compacted, and whose corpus was made again, after a model was trained: the old run keeps its shards,
+pages and numbers."""
 
 from __future__ import annotations
 
@@ -49,6 +50,10 @@ def story(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[La
     run(FIRST, 512)
     lake = Lake.open(str(folder / "lake"))
     before = trace(lake, 2, FIRST)
+    compacted = answer(call("compact", "--lake", lake.uri, "--output", "json"))
+    assert {table["table"] for table in compacted["tables"]} >= {"corpus.documents", "tokens.shards"}
+    again = call("run", config, "--lake", lake.uri, "--set", f"train.run={FIRST}", "--output", "json")
+    assert {stage["stage"] for stage in answer(again)["stages"] if not stage["unchanged"]} == set()
     run(SECOND, 400)
     return lake, config, before
 

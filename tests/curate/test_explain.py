@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from mixtures import publish_corpus
 
+from millpond.compact import CompactConfig, compact
 from millpond.curate.config import CurateConfig
-from millpond.curate.explain import explain
-from millpond.curate.job import curate
+from millpond.curate.explain import _times, explain
+from millpond.curate.job import curate, recut
 from millpond.curate.times import SLOWEST, Times
 from millpond.errors import LakeError
 from millpond.ingest.config import IngestConfig
@@ -37,7 +39,8 @@ def test_what_each_rule_dropped(lake: Lake, tmp_path: Path, spark: SparkSession)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     ingest_files(lake, [str(path)], IngestConfig.model_validate({"text": {"url_column": "url"}}))
     thresholds = {"min_word_count": 5, "max_hash_word_ratio": 0.1, "max_word_count": 1000}
-    curate(lake, CurateConfig.model_validate({"rules": {"preset": "none", "thresholds": thresholds}}))
+    settings: dict[str, Any] = {"rules": {"preset": "none", "thresholds": thresholds}}
+    curate(lake, CurateConfig.model_validate(settings))
 
     found = explain(lake, examples=1)
     assert (found.candidates, found.documents, found.token_bytes) == (5, 1, 4.0)
@@ -61,6 +64,29 @@ def test_what_each_rule_dropped(lake: Lake, tmp_path: Path, spark: SparkSession)
     }
     assert all(seconds >= 0 for seconds in times.seconds.values())
     assert {url for _, url in times.slowest} == {f"http://h.test/{n}" for n in range(5)}
+
+    quiz = tmp_path / "quiz.jsonl"
+    quiz.write_text(json.dumps({"question": TEXTS[4]}) + "\n" + json.dumps({"question": TEXTS[0]}) + "\n")
+    config = CurateConfig.model_validate(
+        {**settings, "rules": {"preset": "none"}, "decontaminate": {"sets": {"quiz": [str(quiz)]}, "ngram": 8}}
+    )
+    recut(lake, config)
+    held = {(cost.stage, cost.rule): cost.documents for cost in explain(lake).costs}
+    assert held["decontaminate", "decontaminate.quiz"] == 3
+
+
+def test_times_are_those_of_the_run_that_made_the_rows(lake: Lake) -> None:
+    publish_corpus(lake, [{"text": f"text {n}"} for n in range(4)], parts=2)
+    made = lake.release()
+    assert made is not None and _times(lake, made) is None
+    times = Times()
+    times.page("http://h.test/", 1.0)
+    times.write(lake.run_folder(made.run_id))
+    assert compact(lake, CompactConfig(), lambda batch: [])[0] is not None
+    compacted = lake.release()
+    assert compacted is not None and compacted.tables["corpus.candidates"] != made.tables["corpus.candidates"]
+    found = _times(lake, compacted)
+    assert found is not None and found.pages == 1
 
 
 def test_the_slowest_pages_of_all_tasks_are_kept(tmp_path: Path) -> None:
