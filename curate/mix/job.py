@@ -69,12 +69,12 @@ def mix(lake: Lake, config: MixConfig) -> Outcome:
     return run.done(run.publish(gate(lake)), "documents")
 
 
-def summary(lake: Lake, config: MixConfig) -> list[Share]:
-    """What the released mixture has of each component, in the configuration's order."""
+def summary(lake: Lake, config: MixConfig, snapshot: int | None = None) -> list[Share]:
+    """What a mixture (the released one by default) has of each component, in the configuration's order."""
     with connect() as connection:
         rows = connection.execute(
             "select component, count(*), sum(copies)::bigint, sum(copies * text_bytes)::bigint, max(copies) "
-            f"from {scan(lake.files(MIXTURE.name))} group by 1"
+            f"from {scan(lake.files(MIXTURE.name, snapshot))} group by 1"
         ).fetchall()
     found = {name: (documents, copies, size, most) for name, documents, copies, size, most in rows}
     amount = 2 if config.unit == "bytes" else 1
@@ -103,8 +103,8 @@ def _write(run: Run, config: MixConfig, selection: Selection) -> None:
             empty.difference_update(pc.unique(chosen["component"]).to_pylist())
     if empty:
         raise ConfigError(
-            f"component {min(empty)!r} would have no document: its share of the mixture is less than half of its first "
-            "one; give it more weight, or the mixture a larger size"
+            f"component {min(empty)!r} would have no document: its share of the mixture is less than half of its "
+            "first one; give it more weight, or the mixture a larger size"
         )
     for name, writer in writers.items():
         run.stage_files(name, writer.entries, Mode.REPLACE)
