@@ -22,9 +22,9 @@ from benchmarks.texts import main_texts
 
 from millpond.curate.config import DecontaminateConfig
 from millpond.curate.dedup.minhash import MinHasher
-from millpond.curate.dedup.shingles import words_of
 from millpond.curate.eval_sets import Example, read_examples
 from millpond.curate.ngram_index import Index, build_index
+from millpond.curate.signals.words import content_words
 from millpond.errors import MillpondError
 
 PAGE = ROOT / "docs" / "contamination.md"
@@ -139,7 +139,7 @@ def _in_the_middle(page: str, example: Example, change: Callable[[str], str]) ->
 
 def _exchanged(text: str) -> str:
     """Every eighth word is another: no run as long as the shortest that is looked for is left."""
-    words = words_of(text)
+    words = content_words(text)
     words[7::8] = ["exchanged"] * len(words[7::8])
     return " ".join(words)
 

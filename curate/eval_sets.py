@@ -38,13 +38,13 @@ def read_examples(sets: Mapping[str, EvalSet]) -> Iterator[Example]:
     for name, chosen in sets.items():
         number = 0
         for file in chosen.files:
-            for place, row in read_rows(_unchanged(file), chosen.fields):
+            for place, row in read_rows(_unchanged(file)):
                 number += 1
                 if missing := [field for field in chosen.fields if field not in row]:
                     there = ", ".join(list(row)[:20]) or "none"
                     raise InputError(f"{file.path}: {place} has no field {missing[0]!r} (its fields: {there})")
                 own = row.get("id")
-                known = str(own) if isinstance(own, str | int) else None
+                known = str(own).encode("utf-8", "replace").decode() if isinstance(own, str | int) else None
                 texts = tuple(_strings([row[field] for field in chosen.fields or row]))
                 yield Example(name, number, known, texts)
         if not number:
@@ -72,5 +72,7 @@ def _strings(value: Any) -> Iterator[str]:
             yield value
         elif isinstance(value, Mapping):
             waiting.extend(reversed(list(value.values())))
+        elif isinstance(value, tuple):  # of a Parquet map: key and value
+            waiting.append(value[1])
         elif isinstance(value, list):
             waiting.extend(reversed(value))

@@ -15,11 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
-from millpond.curate.dedup.shingles import Wide, rolled, text_words, words_of
+from millpond.curate.dedup.cutting import Words
+from millpond.curate.dedup.shingles import Wide, rolled, text_words
 from millpond.curate.eval_sets import Example
 
 _Numbers = npt.NDArray[np.int64]
@@ -62,7 +65,7 @@ class Index:
 
     examples: tuple[Example, ...]
     texts: tuple[str, ...]
-    """Those that have n-grams."""
+    """All of the examples."""
     grams: tuple[Grams, ...]
     held: _Numbers
     """The examples that hold n-gram 0, those that hold n-gram 1, …"""
@@ -75,32 +78,29 @@ class Index:
         """(text, n-gram, place) of what stands in `texts`, by text: each n-gram once, at its first word's number."""
         if not texts or not self.grams:
             return
-        tokens, _, stops = text_words(texts)
-        hits = [_looked_up(grams, tokens, stops) for grams in self.grams]
-        places, numbers = (np.concatenate(parts) for parts in zip(*hits, strict=True))
+        tokens, starts, stops = text_words(texts)
+        looked_up = [_looked_up(grams, tokens, stops) for grams in self.grams]
+        places, numbers = (np.concatenate(parts) for parts in zip(*looked_up, strict=True))
         inside = np.searchsorted(stops, places, side="right")
-        # The first place of each n-gram in each text, by text.
+        # The first place of each n-gram in each text; then in the order of the texts, where neighbours are mostly
+        # neighbours in an example, too.
         order = np.lexsort((places, numbers, inside))
         places, numbers, inside = places[order], numbers[order], inside[order]
-        again = (np.diff(inside, prepend=-1) == 0) & (np.diff(numbers, prepend=-1) == 0)
-        places, numbers, inside = places[~again], numbers[~again], inside[~again]
-        for text in np.unique(inside).tolist():
-            words, begin = words_of(texts[text]), int(stops[text - 1]) if text else 0
-            mine = inside == text
-            for place, number in zip((places[mine] - begin).tolist(), numbers[mine].tolist(), strict=True):
-                if self.stands(number, words, place):
-                    yield text, number, place
+        once = np.flatnonzero((np.diff(inside, prepend=-1) != 0) | (np.diff(numbers, prepend=-1) != 0))
+        once = once[np.argsort(places[once], kind="stable")]
+        hits = zip(inside[once].tolist(), numbers[once].tolist(), places[once].tolist(), strict=True)
+        for text, mine in groupby(hits, key=itemgetter(0)):
+            words, begin = Words.of(texts[text]), int(starts[text])
+            for _, number, place in mine:
+                expected = self.spelled(number)
+                if words.spelled(place - begin, expected.count(" ")) == expected:
+                    yield text, number, place - begin
 
-    def stands(self, number: int, words: Sequence[str], place: int) -> bool:
-        """Whether n-gram `number` stands in `words` at `place`, word by word."""
-        expected = self.words(number)
-        return list(words[place : place + len(expected)]) == expected
-
-    def words(self, number: int) -> list[str]:
-        """The words of an n-gram."""
+    def spelled(self, number: int) -> str:
+        """The words of an n-gram, a space behind each."""
         grams = next(grams for grams in reversed(self.grams) if grams.first <= number)
         offset = int(grams.offset[number - grams.first])
-        return _split(self.texts[grams.text[number - grams.first]])[offset : offset + grams.length]
+        return _words(self.texts[grams.text[number - grams.first]]).spelled(offset, grams.length)
 
     def overlaps(self, found: Iterable[tuple[int, int]]) -> list[Overlap]:
         """What a document with these n-grams, as (place, n-gram), shares with each example, by example."""
@@ -112,7 +112,7 @@ class Index:
                 counts[example] = counts.get(example, 0) + 1
                 first.setdefault(example, number)
         return [
-            Overlap(example, count, count / int(self.sizes[example]), " ".join(self.words(first[example])))
+            Overlap(example, count, count / int(self.sizes[example]), self.spelled(first[example]).rstrip(" "))
             for example, count in sorted(counts.items())
         ]
 
@@ -170,6 +170,6 @@ def _looked_up(grams: Grams, tokens: Wide, stops: _Numbers) -> tuple[_Numbers, _
     return places[inside], at[inside] + grams.first
 
 
-@lru_cache(maxsize=1024)
-def _split(text: str) -> list[str]:
-    return words_of(text)
+@lru_cache(maxsize=64)
+def _words(text: str) -> Words:
+    return Words.of(text)

@@ -52,16 +52,15 @@ def copies(vectors: Vectors, threshold: float, most: int) -> Iterator[tuple[int,
     Its keeper is the most similar of those, of equal ones the first. Only the first `most` that stay are compared
     with, so that the time grows with the vectors alone.
     """
-    rows: _Exact = vectors.astype(np.float64)
-    lengths = np.sqrt(np.square(rows).sum(axis=1))  # the squares are whole numbers, so their sum is exact
-    lengths[lengths == 0] = np.inf
     stay: list[int] = []
-    for first in range(0, len(rows), _BLOCK):
-        block = slice(first, first + _BLOCK)
+    for first in range(0, len(vectors), _BLOCK):
         before = len(stay)
         # Columns: those that stay from blocks before, then this block itself.
-        others = np.concatenate((np.array(stay, np.intp), np.arange(first, min(first + _BLOCK, len(rows)))))
-        cosines = (rows[block] @ rows[others].T) / (lengths[block, None] * lengths[others])
+        others = np.concatenate((np.array(stay, np.intp), np.arange(first, min(first + _BLOCK, len(vectors)))))
+        columns: _Exact = vectors[others].astype(np.float64)
+        lengths = np.sqrt(np.square(columns).sum(axis=1))  # the squares are whole numbers, so their sum is exact
+        lengths[lengths == 0] = np.inf
+        cosines = (columns[before:] @ columns.T) / (lengths[before:, None] * lengths)
         inside = cosines[:, before:]
         inside[np.triu_indices(len(inside))] = -np.inf
         for place in range(len(inside)):

@@ -2,13 +2,15 @@
 
 Words are those of `millpond.curate.dedup.shingles`, here spelled out. What stays of a text stays byte for byte. A
 piece that is cut out takes along the signs that touch its words, and whole lines where no other words stand on them;
-of the white space before and behind it the wider one stays.
+of the white space before and behind it the wider one stays. Where a letter is a word, its marks go and stay with it.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +59,7 @@ class Words:
 
 def without_words(text: str, words: Words, gone: Marked) -> str:
     """A text without the words that are marked; empty if none is left."""
+    gone = _with_marks(text, words, gone)
     if gone.all():
         return ""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], gone, [False]))))
@@ -74,6 +77,24 @@ def without_words(text: str, words: Words, gone: Marked) -> str:
     for piece in pieces[1:]:
         result[-1:] = _joined(result[-1], piece)
     return "".join(result)
+
+
+def _with_marks(text: str, words: Words, gone: Marked) -> Marked:
+    """What is marked, where combining marks that are words of their own are as the letter they stand on."""
+    if not gone.any():
+        return gone
+    combining = _combining().take(code_points(text)[words.starts])
+    combining[0] = False
+    combining[1:] &= words.starts[1:] == words.ends[:-1]
+    return gone[np.maximum.accumulate(np.where(combining, 0, np.arange(len(gone))))]
+
+
+@cache
+def _combining() -> Marked:
+    """Code point → whether it is a combining mark."""
+    table = np.zeros(0x110000, dtype=np.bool_)
+    table[[code for code in range(0x20000) if unicodedata.category(chr(code))[0] == "M"]] = True
+    return table
 
 
 def _reach(left: str, right: str, begins: bool, ends: bool) -> tuple[int, int]:

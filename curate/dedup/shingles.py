@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -137,15 +136,6 @@ def text_words(texts: Sequence[str]) -> tuple[Wide, Places, Places]:
     hashes, ends = _words(codes)
     stops = np.searchsorted(ends, lasts)
     return hashes, np.concatenate(([0], stops[:-1])), stops
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text, of which `text_words` gives the hashes."""
-    codes = code_points(f"{text}\n")
-    _, ends = _words(codes)
-    lower = (letter_table().take(codes) & ~ALONE).tobytes().decode("utf-32-le", "surrogatepass")
-    # Before a word lie separators alone, which are zeros here.
-    return [lower[start:end].lstrip("\0") for start, end in pairwise([0, *(ends + 1).tolist()])]
 
 
 def _text_characters(texts: Sequence[str]) -> tuple[Wide, Places, Places]:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 Batches = Iterator[pa.RecordBatch]
 
+#: Characters that are spelled at once, up to a run more.
+_SPELLED = 8 << 20
+
 
 def without_spans(documents: DataFrame, config: SpansConfig, scratch: Scratch) -> DataFrame:
     """What `documents` (rank, scope, text) lose: rank, text and text_digest of those that lose something."""
@@ -128,12 +131,16 @@ def _spelled(batches: Batches) -> Batches:
         [("keeper", pa.string()), ("origin", pa.int32()), ("words", pa.int32()), ("spelling", pa.string())]
     )
     for batch in batches:
-        found = []
+        found, size = [], 0
         for row in batch.to_pylist():
             words = Words.of(row["text"])
             for place in row["places"]:
                 spelling = words.spelled(place["origin"], place["words"])
                 found.append({"keeper": row["keeper"], **place, "spelling": spelling})
+                size += len(spelling)
+                if size >= _SPELLED:
+                    yield pa.RecordBatch.from_pylist(found, schema)
+                    found, size = [], 0
         yield pa.RecordBatch.from_pylist(found, schema)
 
 

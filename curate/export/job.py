@@ -15,10 +15,10 @@ from pathlib import Path
 
 from millpond import durable
 from millpond.curate.export.card import Facts, card
-from millpond.curate.export.made import made
+from millpond.curate.export.made import Made, made
 from millpond.curate.export.shards import Exported, export_schema, write_shards
 from millpond.curate.mix.config import MixConfig
-from millpond.curate.mix.job import summary
+from millpond.curate.mix.job import Share, summary
 from millpond.errors import InputError, LakeError
 from millpond.lake import Lake
 from millpond.schemas import DOCUMENTS, MIXTURE, SHARDS, TOKEN_DOCUMENTS
@@ -51,8 +51,7 @@ def export_corpus(lake: Lake, folder: Path, choice: Choice) -> Exported:
     release = lake.release()
     if release is None or DOCUMENTS.name not in release.tables:
         raise LakeError(f"{lake.uri} has no corpus yet: run `millpond curate` first")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: give a new or an empty folder: this one holds something")
+    _check_folder(folder)
     tables = [DOCUMENTS.name]
     if choice.mixture:
         _check_mixture(lake, release.tables)
@@ -68,18 +67,18 @@ def export_corpus(lake: Lake, folder: Path, choice: Choice) -> Exported:
         written = write_shards(partial, files, choice.splits, choice.max_shard_bytes)
         if empty := sorted({*choice.splits} - {split.split for split in written.splits}):
             raise InputError(f"split {empty[0]!r} has no documents; splits are drawn by `millpond tokenize`")
-        mixture = made(lake, MIXTURE.name) if choice.mixture else None
+        mixture = made(lake, MIXTURE.name, release.tables[MIXTURE.name]) if choice.mixture else None
         facts = Facts(
             name=folder.name.encode("utf-8", "replace").decode(),
             license=choice.license,
             release=release.number,
-            corpus=made(lake, DOCUMENTS.name),
+            corpus=made(lake, DOCUMENTS.name, release.tables[DOCUMENTS.name]),
             splits=written.splits,
             schema=export_schema(choice.mixture),
             languages=written.languages,
             domains=written.domains,
             mixture=mixture,
-            shares=summary(lake, MixConfig.from_mapping(mixture.config, "the mixture")) if mixture else (),
+            shares=_shares(lake, mixture, release.tables) if mixture else (),
         )
         (partial / "README.md").write_text(card(facts), encoding="utf-8")
         durable.commit(partial, folder)
@@ -90,10 +89,25 @@ def export_corpus(lake: Lake, folder: Path, choice: Choice) -> Exported:
     return written
 
 
+def _check_folder(folder: Path) -> None:
+    try:
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    raise InputError(f"{folder}: give a new or an empty folder: this one holds something")
+
+
+def _shares(lake: Lake, mixture: Made, tables: dict[str, int]) -> list[Share]:
+    config = MixConfig.from_mapping(mixture.config, "the mixture")
+    return summary(lake, config, tables[MIXTURE.name])
+
+
 def _check_mixture(lake: Lake, tables: dict[str, int]) -> None:
     if MIXTURE.name not in tables:
         raise LakeError(f"{lake.uri} has no mixture yet: run `millpond mix` first")
-    if _other_rows(lake, made(lake, MIXTURE.name).inputs[DOCUMENTS.name], tables):
+    mixture = made(lake, MIXTURE.name, tables[MIXTURE.name])
+    if _other_rows(lake, mixture.inputs[DOCUMENTS.name], tables):
         raise LakeError(
             f"{lake.uri}: the mixture is of another corpus than the released one: run `millpond mix` again"
         )
@@ -102,7 +116,7 @@ def _check_mixture(lake: Lake, tables: dict[str, int]) -> None:
 def _check_splits(lake: Lake, tables: dict[str, int]) -> None:
     if SHARDS.name not in tables:
         raise LakeError(f"{lake.uri} has no splits yet: `millpond tokenize` draws them")
-    of = set(lake.read(SHARDS.name, ["corpus_snapshot"])["corpus_snapshot"].to_pylist())
+    of = set(lake.read(SHARDS.name, ["corpus_snapshot"], tables[SHARDS.name])["corpus_snapshot"].to_pylist())
     if any(_other_rows(lake, snapshot, tables) for snapshot in of):
         raise LakeError(
             f"{lake.uri}: the splits are of another corpus than the released one: run `millpond tokenize` again"

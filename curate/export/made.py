@@ -26,13 +26,13 @@ class Made:
     """(unit, entry, reason) → amount."""
 
 
-def made(lake: Lake, table: str) -> Made:
-    """The run whose rows the released snapshot of a table holds.
+def made(lake: Lake, table: str, snapshot: int) -> Made:
+    """The run whose rows a snapshot of a table holds.
 
     Raises:
         LakeError: the lake has no record of it.
     """
-    origin = lake.origin(table, lake.tables().get(table, 0))
+    origin = lake.origin(table, snapshot)
     release = next((each for each in lake.releases() if each.tables.get(table) == origin), None)
     if release is None:
         raise LakeError(f"{lake.uri}: no release says which run made {table}")

@@ -2,8 +2,8 @@
 
 Rows are in the order of `doc_id`, which is a digest, so neighbours have nothing in common; repeats of a document stand
 side by side. A first pass over ids and sizes cuts that order into shards of about equal bytes of text; then each shard
-is written by itself, from the row groups that can hold its ids. Memory is that of one shard, and the same corpus gives
-the same files.
+is written by itself, from the row groups that can hold its ids. Memory is that of one shard without repeats, and the
+same corpus gives the same files.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,7 +23,9 @@ from millpond.schemas import DOCUMENTS, MIXTURE, TOKEN_DOCUMENTS
 
 #: Columns that say where this machine found a page, or repeat another: they stay in the lake.
 _LEFT_OUT = ("cluster_id", "rules", "source_file", "source_offset", "source_length")
+#: A row group has so many documents, or so many bytes of text and a document more.
 _ROW_GROUP = 1000
+_ROW_GROUP_BYTES = 64 << 20
 _LARGEST = 20
 _TRAIN = "train"
 
@@ -82,7 +86,7 @@ def write_shards(
         files: table → data files: of `corpus.documents`, and of `corpus.mixture` if that is what is exported.
         splits: names of splits of `tokens.documents`, of which the files are then needed; none writes all
             documents as `train`.
-        max_shard_bytes: of text, uncompressed; a shard has up to one document more.
+        max_shard_bytes: of text, uncompressed; a shard has up to one document more, with its repeats.
     """
     schema = export_schema(MIXTURE.name in files)
     (folder / "data").mkdir(parents=True)
@@ -121,7 +125,7 @@ def _choose(
             ((upto - amount) * shards // total)::bigint as shard
         from (
             select *, sum(amount) over (partition by split)::bigint as total,
-                sum(amount) over (partition by split order by doc_id rows unbounded preceding)::bigint as upto
+                sum(amount) over (partition by split order by doc_id rows unbounded preceding) as upto
             from (
                 select doc_id, {split} as split, {copies} as copies, {component} as component,
                     registered_domain, language, copies * text_bytes as amount
@@ -163,11 +167,9 @@ def _write(
     names = ", ".join(f'"{name}"' for name in schema.names)
     selected = connection.sql(
         f"""
-        select {names} from (
-            select d.*, c.component, unnest(range(c.copies)) as copy
-            from {scan(documents)} d join chosen c using (doc_id)
-            where c.split = $split and doc_id between $first and $last
-        ) order by doc_id
+        select {names}, copies from {scan(documents)} join (
+            select doc_id, component, copies from chosen where split = $split
+        ) using (doc_id) where doc_id between $first and $last order by doc_id
         """,
         params={"split": shard.split, "first": shard.first, "last": shard.last},
     )
@@ -175,7 +177,15 @@ def _write(
     rows = size = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in selected.to_arrow_reader(_ROW_GROUP):
-            group = pa.Table.from_batches([batch]).select(schema.names).cast(schema)
-            writer.write_table(group)
-            rows, size = rows + group.num_rows, size + group.nbytes
+            found = pa.Table.from_batches([batch]).select(schema.names)
+            for part in _repeated(batch["copies"].to_numpy(), batch["text_bytes"].to_numpy()):
+                group = found.take(part).cast(schema)
+                writer.write_table(group)
+                rows, size = rows + group.num_rows, size + group.nbytes
     return rows, size, path.stat().st_size
+
+
+def _repeated(copies: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> list[npt.NDArray[np.intp]]:
+    """The rows of each row group: every document as often as it has copies."""
+    rows = np.repeat(np.arange(len(copies)), copies)
+    return np.split(rows, np.flatnonzero(np.diff(np.cumsum(sizes[rows]) // _ROW_GROUP_BYTES)) + 1)

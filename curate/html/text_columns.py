@@ -120,6 +120,7 @@ DESCRIBED = ("title_cover", "from_title", "description_cover", "from_description
 _MISSING = -9.0
 #: A block this long stands in JSON-LD's text where its beginning does.
 _BODY_CHARS = 40
+_MANY_BLOCKS = 1000
 
 
 def described(texts: Sequence[str], chars: Ints, metadata: Metadata) -> Floats:
@@ -144,7 +145,10 @@ def described(texts: Sequence[str], chars: Ints, metadata: Metadata) -> Floats:
             rows[row + 1] = np.arcsinh(index - found[0])
     body = " ".join((metadata.article_body or "").split())
     if len(body) > _HEADING_CHARS:
-        rows[4] = [len(text) >= _BODY_CHARS and text[:_BODY_CHARS] in body for text in texts]
+        pieces: str | set[str] = body
+        if len(texts) > _MANY_BLOCKS:  # each looking through the whole text is quadratic
+            pieces = {body[place : place + _BODY_CHARS] for place in range(len(body) - _BODY_CHARS + 1)}
+        rows[4] = [len(text) >= _BODY_CHARS and text[:_BODY_CHARS] in pieces for text in texts]
     else:
         rows[4] = -1
     return rows

@@ -20,7 +20,7 @@ from millpond.curate.mix.plan import shares
 from millpond.curate.mix.selection import Selection
 from millpond.datafile import TableWriter
 from millpond.duck import connect, scan
-from millpond.errors import LakeError
+from millpond.errors import ConfigError, LakeError
 from millpond.lake import Lake
 from millpond.ledger import Ledger
 from millpond.publish import Mode, Outcome, Run
@@ -65,16 +65,16 @@ def mix(lake: Lake, config: MixConfig) -> Outcome:
     faults.point("before-data")
     files = {name: lake.files(name, snapshot) for name, snapshot in snapshots.items()}
     with closing(Selection(files[DOCUMENTS.name], files[CANDIDATES.name], config)) as selection:
-        _write(run, selection)
+        _write(run, config, selection)
     return run.done(run.publish(gate(lake)), "documents")
 
 
-def summary(lake: Lake, config: MixConfig) -> list[Share]:
-    """What the released mixture has of each component, in the configuration's order."""
+def summary(lake: Lake, config: MixConfig, snapshot: int | None = None) -> list[Share]:
+    """What a mixture (the released one by default) has of each component, in the configuration's order."""
     with connect() as connection:
         rows = connection.execute(
             "select component, count(*), sum(copies)::bigint, sum(copies * text_bytes)::bigint, max(copies) "
-            f"from {scan(lake.files(MIXTURE.name))} group by 1"
+            f"from {scan(lake.files(MIXTURE.name, snapshot))} group by 1"
         ).fetchall()
     found = {name: (documents, copies, size, most) for name, documents, copies, size, most in rows}
     amount = 2 if config.unit == "bytes" else 1
@@ -86,11 +86,12 @@ def summary(lake: Lake, config: MixConfig) -> list[Share]:
     ]
 
 
-def _write(run: Run, selection: Selection) -> None:
+def _write(run: Run, config: MixConfig, selection: Selection) -> None:
     """Write and stage the mixture and what is not in it, and the ledger over both."""
     writers = {
         spec.name: TableWriter(spec.name, run.lake.data_folder(spec.name)) for spec in (MIXTURE, MIXTURE_REJECTS)
     }
+    empty = {component.name for component in config.components}
     with writers[MIXTURE.name] as mixture, writers[MIXTURE_REJECTS.name] as rejects:
         for batch in selection.rows():
             taken = pc.greater(batch["copies"], 0)
@@ -99,6 +100,12 @@ def _write(run: Run, selection: Selection) -> None:
             mixture.write(chosen)
             rejects.write(left.append_column("reason", reasons))
             _account(run.ledger, chosen, left, reasons)
+            empty.difference_update(pc.unique(chosen["component"]).to_pylist())
+    if empty:
+        raise ConfigError(
+            f"component {min(empty)!r} would have no document: its share of the mixture is less than half of its "
+            "first one; give it more weight, or the mixture a larger size"
+        )
     for name, writer in writers.items():
         run.stage_files(name, writer.entries, Mode.REPLACE)
 

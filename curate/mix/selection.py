@@ -96,14 +96,16 @@ class Selection:
         )
 
     def _bound(self, component: Component, cap: Cap) -> None:
-        """Mark what is over a cap, in the order in which documents are taken."""
+        """Mark what is over a cap, in the order in which documents are taken; one that is over it alone goes first."""
         self._connection.execute(
             f"""
             create table bounded as select * exclude (number, size) replace (case
-                when component = $name and cap is null and (number > $documents or size > $bytes) then $by else cap
+                when component = $name and cap is null
+                    and (text_bytes > $bytes or number > $documents or size > $bytes) then $by else cap
                 end as cap)
             from (
-                select *, row_number() over ordered as number, sum(text_bytes) over ordered as size from selected
+                select *, count(*) filter (text_bytes <= $bytes) over ordered as number,
+                    sum(text_bytes) filter (text_bytes <= $bytes) over ordered as size from selected
                 window ordered as (
                     partition by component, cap is null, {", ".join(cap.by)}
                     order by place, doc_id rows unbounded preceding)

@@ -14,8 +14,8 @@ import pytest
 from millpond.curate.config import CurateConfig, DecontaminateConfig
 from millpond.curate.decontaminate import held_examples, rejected
 from millpond.curate.dedup.scratch import Scratch
-from millpond.curate.dedup.shingles import words_of
 from millpond.curate.job import curate, recut
+from millpond.curate.signals.words import content_words
 from millpond.errors import InputError, LedgerError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files
@@ -52,7 +52,7 @@ def planted(test_data: Path, tmp_path: Path) -> Planted:
     def examples(name: str, column: str) -> list[str]:
         lines = (test_data / "eval" / f"{name}.a.jsonl").read_text().splitlines()
         texts = (json.loads(line)[column] for line in lines)
-        return list(islice((text for text in texts if 20 <= len(words_of(text)) <= 60), 5))
+        return list(islice((text for text in texts if 20 <= len(content_words(text)) <= 60), 5))
 
     piqa, lambada = examples("piqa", "query"), examples("lambada_openai", "context")
     sets = {
@@ -63,7 +63,7 @@ def planted(test_data: Path, tmp_path: Path) -> Planted:
         "legal": _lines(tmp_path / "legal.jsonl", [{"text": PHRASE}]),
     }
     filler = FILLER.format("ninety")
-    near_miss = " ".join(word if n % 12 else "otherwise" for n, word in enumerate(words_of(lambada[2])))
+    near_miss = " ".join(word if n % 12 else "otherwise" for n, word in enumerate(content_words(lambada[2])))
     texts = {
         "verbatim": f"{filler} {piqa[0]} And so on.",
         "other-form": f"{filler}\n" + "\n".join(lambada[1].upper().replace(",", " ;").split()),
@@ -109,7 +109,7 @@ def test_rows_are_the_same_for_any_partitions_and_commonplace_text_counts_for_no
     assert {(row["doc_id"], row["benchmark"]) for row in held} == set(planted.held)
     for row in held:
         number, own, text = planted.held[row["doc_id"], row["benchmark"]]
-        words = words_of(text)
+        words = content_words(text)
         assert (row["example"], row["example_id"], row["share"]) == (number, own, 1.0)
         assert row["ngrams"] == len({tuple(words[n : n + 13]) for n in range(len(words) - 12)})
         assert row["first_ngram"] == " ".join(words[:13])

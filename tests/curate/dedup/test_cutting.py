@@ -50,6 +50,11 @@ def test_words_are_content_words_at_their_places(text: str) -> None:
         ("मैं घर जाता हूँ।", "घर जाता", "मैं हूँ।"),
         ("All of it.", "all of it", ""),
         ("one TWO two one", "two", "one one"),
+        # A mark goes with the letter it stands on, and stays with it.
+        ("กี่ นา", "ก", "นา"),
+        ("กี่ นา", "ี", "กี่ นา"),
+        ("กี่ นา", "ี ่ น", "กี่ า"),
+        ("漢\U000e0100字 か\u3099", "漢 か", "字"),
     ],
 )
 def test_seams(text: str, gone: str, left: str) -> None:

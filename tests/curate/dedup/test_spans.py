@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from planted import SCRIPTS
 
 from millpond.curate.config import SpansConfig
+from millpond.curate.dedup import spans as module
 from millpond.curate.dedup.cutting import Words, without_words
 from millpond.curate.dedup.scratch import Scratch
-from millpond.curate.dedup.spans import _cut, _runs, _windows, without_spans
+from millpond.curate.dedup.spans import _cut, _runs, _spelled, _windows, without_spans
 from millpond.curate.signals.words import content_words
 
 if TYPE_CHECKING:
@@ -120,3 +122,17 @@ def test_a_run_that_is_spelled_otherwise_stays() -> None:
     rows.append({**rows[0], "rank": "2", "runs": runs})
     [batch] = _cut(iter([pa.RecordBatch.from_pylist(rows)]))
     assert [(row["rank"], row["text"]) for row in batch.to_pylist()] == [("2", "One two.")]
+
+
+def test_what_a_document_is_asked_for_is_spelled_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template may be the first place of as many runs as documents hold parts of it."""
+    monkeypatch.setattr(module, "_SPELLED", 100)
+    words = [f"w{n:02}" for n in range(40)]
+    places = [{"origin": start, "words": 10} for start in range(30)]
+    rows = [{"keeper": "1", "text": " ".join(words), "places": places}]
+    found = list(_spelled(iter([pa.RecordBatch.from_pylist(rows)])))
+    assert max(sum(map(len, batch["spelling"].to_pylist())) for batch in found) <= 100 + 40
+    assert [row for batch in found for row in batch.to_pylist()] == [
+        {"keeper": "1", "origin": start, "words": 10, "spelling": "".join(f"{word} " for word in words[start:][:10])}
+        for start in range(30)
+    ]

@@ -16,7 +16,9 @@ from huggingface_hub import DatasetCard
 from mixtures import publish_corpus
 
 from millpond.curate.config import CurateConfig
+from millpond.curate.export import job
 from millpond.curate.export.job import Choice, export_corpus
+from millpond.curate.export.shards import Exported, write_shards
 from millpond.curate.mix.config import MixConfig
 from millpond.curate.mix.job import mix
 from millpond.errors import InputError, LakeError
@@ -117,6 +119,46 @@ def test_a_mixture_is_exported_with_its_repeats(lake: Lake, tmp_path: Path) -> N
     assert not (tmp_path / "stale").exists()
 
 
+def test_many_repeats_of_a_large_document_take_the_memory_of_a_few(lake: Lake, tmp_path: Path) -> None:
+    """2.4 GB of text, that no row group could hold, and the numbers of a corpus of 6 TB in small shards."""
+    large = "large " * 400_000
+    documents = [
+        {"text": large},
+        {"text": "small", "text_bytes": 3 * 10**12},
+        {"text": "other", "text_bytes": 3 * 10**12},
+    ]
+    publish_corpus(lake, documents)
+    export_corpus(lake, tmp_path / "corpus", Choice(max_shard_bytes=10**6))
+    assert len(read(tmp_path / "corpus")) == 3 and len(list((tmp_path / "corpus" / "data").iterdir())) == 3
+
+    publish_corpus(lake, [{"text": large}, {"text": "small"}])
+    settings = {"components": [{"name": "all", "weight": 1, "max_repeats": 1000}]}
+    mix(lake, MixConfig.model_validate(settings))
+    written = export_corpus(lake, tmp_path / "mixed", Choice(mixture=True))
+    assert written.splits[0].rows == 2000 and written.splits[0].shards <= 2
+    footers = [pq.read_metadata(path) for path in (tmp_path / "mixed" / "data").iterdir()]
+    assert sum(footer.num_rows for footer in footers) == 2000
+    assert 35 < sum(footer.num_row_groups for footer in footers) < 40, "64 MiB each"
+
+
+def test_a_release_that_comes_meanwhile_is_not_what_the_card_speaks_of(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_corpus(lake, corpus(7))
+    mix(lake, MixConfig.model_validate({"components": [{"name": "all", "weight": 1}]}))
+
+    def meanwhile(*arguments: Any) -> Exported:
+        publish_corpus(lake, corpus(9))
+        mix(lake, MixConfig.model_validate({"components": [{"name": "later", "weight": 1}]}))
+        return write_shards(*arguments)
+
+    monkeypatch.setattr(job, "write_shards", meanwhile)
+    export_corpus(lake, tmp_path / "mixed", Choice(mixture=True))
+    said = (tmp_path / "mixed" / "README.md").read_text()
+    assert "release 2 of the lake" in said and "| **documents out** | 7 |" in said
+    assert "| all | 7 | 7 |" in said and "later" not in said
+
+
 def test_splits_are_those_of_tokenization(lake: Lake, tmp_path: Path) -> None:
     publish_corpus(lake, corpus(50))
     with pytest.raises(LakeError, match="no splits yet: `millpond tokenize` draws them"):
@@ -154,6 +196,8 @@ def test_the_command_refuses_a_folder_with_something_in_it(lake: Lake, tmp_path:
     (folder / "file").touch()
     assert "no corpus yet" in call("export", "corpus", folder, "--lake", lake.root).err
     publish_corpus(lake, corpus(5))
+    with pytest.raises(InputError, match="cannot be read: File name too long"):
+        export_corpus(lake, tmp_path / ("long" * 100), Choice())
     ended = call("export", "corpus", folder, "--lake", lake.root)
     assert ended.code == 1 and "give a new or an empty folder" in ended.err
     (folder / "file").unlink()

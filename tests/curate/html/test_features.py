@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
+from millpond.curate.html import text_columns
 from millpond.curate.html.blocks import Blocks, read_blocks
 from millpond.curate.html.container_names import Names
 from millpond.curate.html.features import FEATURES, features
@@ -73,6 +74,18 @@ def test_what_the_page_says_of_itself() -> None:
     assert found["in_body"].tolist() == [-1] * 6
     text = "Sentence that stands in the page and in its data. " * 6
     assert seen(f"<p>{text}<p>x", replace(about, article_body=text))["in_body"].tolist() == [1, 0]
+
+
+def test_many_blocks_are_looked_for_in_the_data_as_a_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = " ".join(f"Sentence {n} stands in the page and in its data, too." for n in range(10))
+    places = (*range(0, 200, 7), len(body) - 45, len(body) - 40, len(body) - 39)
+    page = "<p>x" + "".join(
+        f"<p>{body[at:].strip()}<p>{body[at + 1 :].strip()}?<p>{body[at : at + 39]}" for at in places
+    )
+    found = seen(page, Metadata(article_body=body))["in_body"]
+    monkeypatch.setattr(text_columns, "_MANY_BLOCKS", 0)
+    assert np.array_equal(seen(page, Metadata(article_body=body))["in_body"], found)
+    assert set(found.tolist()) == {0, 1}
 
 
 _TAGS = st.sampled_from(("div", "p", "li", "ul", "section"))

@@ -115,6 +115,15 @@ def test_caps_bound_every_group_and_strata(lake: Lake) -> None:
     assert len(strata) == 9 and set(strata.values()) == {7}
 
 
+def test_a_document_over_a_cap_takes_nothing_from_the_others(lake: Lake) -> None:
+    """The giant comes first of its domain for some of the seeds."""
+    publish_corpus(lake, [{"text": "x" * size, "registered_domain": "a.test"} for size in (5000, 30, 30, 30)])
+    cap = {"by": ["registered_domain"], "bytes": 70, "documents": 2}
+    for seed in range(5):
+        chosen, _ = selected(lake, config({"name": "all", "weight": 1, "caps": [cap]}, seed=seed))
+        assert [row["text_bytes"] for row in chosen.values()] == [30, 30]
+
+
 def test_the_same_for_any_files_another_for_another_seed(tmp_path: Path) -> None:
     documents, found = corpus(), []
     component = {"name": "all", "weight": 1, "caps": [{"by": ["crawl"], "documents": 150}]}
@@ -152,6 +161,10 @@ def test_what_cannot_be_mixed_changes_nothing(lake: Lake) -> None:
         mix(lake, config({"name": "all", "weight": 1}, size=1_000_000))
     with pytest.raises(ConfigError, match="'none' has no documents"):
         mix(lake, config({"name": "all", "weight": 1}, {"name": "none", "weight": 1}))
+    few = {"name": "few", "languages": ["de", "en"], "weight": 1}
+    rest = {"name": "rest", "weight": 1e5, "max_repeats": 1000}
+    with pytest.raises(ConfigError, match="'few' would have no document: its share of the mixture is less than half"):
+        mix(lake, config(few, rest, size=100_000))
     assert lake.release() == before
 
 
