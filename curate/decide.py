@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millpond.curate.config import CurateConfig, DedupConfig
+from millpond.curate.config import CurateConfig
 from millpond.curate.decontaminate import held_examples, rejected
+from millpond.curate.dedup.config import DedupConfig
 from millpond.curate.dedup.find import COLUMNS, find_duplicates
 from millpond.curate.dedup.lines import shortened
 from millpond.curate.dedup.rank import ranked

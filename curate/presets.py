@@ -206,6 +206,18 @@ def known_rules() -> set[str]:
     return {rule.name for rule in CATALOGUE}
 
 
+def check_rules_exist(thresholds: Iterable[str], hint: str) -> None:
+    """Check the names of rules in settings; `hint` names the setting of the language score.
+
+    Raises:
+        ValueError: there is no such rule, or thresholds do not set it.
+    """
+    known = sorted(known_rules() - {LANGUAGE_SCORE})
+    if unknown := sorted(set(thresholds) - set(known)):
+        more = f"; the language score is set by {hint}" if LANGUAGE_SCORE in unknown else ""
+        raise ValueError(f"unknown rule {', '.join(unknown)}{more} (known: {', '.join(known)})")
+
+
 def rules_for(config: CurateConfig) -> tuple[Rule, ...]:
     """The rules of a run, in order: the preset's, changed by `rules.thresholds` and `language`; then `HAS_TEXT`.
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from planted import SCRIPTS
 
-from millpond.curate.config import SpansConfig
+from millpond.curate.dedup.config import SpansConfig
 from millpond.curate.dedup.cutting import Words, without_words
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.dedup.spans import _cut, _runs, _windows, without_spans
