@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from millpond.config import StageConfig
 from millpond.curate.dedup.config import DedupConfig
-from millpond.curate.fields import InputFile, Threshold
+from millpond.curate.fields import InputFile, Name, Threshold
 from millpond.curate.html.config import ExtractConfig
+from millpond.curate.languages import check_languages
 from millpond.curate.models.config import ClassifiersConfig, PerplexityConfig
 from millpond.curate.presets import PRESETS, check_rules_exist
-from millpond.curate.privacy.config import FlaggedConfig, PiiConfig
+from millpond.curate.privacy.config import ANY, FlaggedConfig, PiiConfig
 from millpond.curate.signals.config import C4Config, LanguageConfig, RefinedWebConfig
 from millpond.curate.text.config import NormaliseConfig
 from millpond.schemas import SCORES
@@ -73,7 +74,7 @@ class EvalSet(StageConfig):
 class DecontaminateConfig(StageConfig):
     """Which documents go because they hold texts that models are evaluated on."""
 
-    sets: dict[Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")], EvalSet] = Field(default_factory=dict)
+    sets: dict[Name, EvalSet] = Field(default_factory=dict)
     """Name → files: `[curate.decontaminate.sets]` with lines such as `piqa = ["piqa/valid.jsonl"]`. Their content is
     part of the settings."""
     ngram: int = Field(default=13, ge=1, le=50)
@@ -107,6 +108,9 @@ class CurateConfig(StageConfig):
     """Which languages are kept."""
     rules: RulesConfig = RulesConfig()
     """Which documents are kept."""
+    blocklists: dict[Name, InputFile] = Field(default_factory=dict)
+    """Name → file of domains and addresses, one a line (`millpond.curate.blocklists.lists`): candidates from there are
+    rejected before all rules. `[curate.blocklists]` with lines such as `adult = "ut1/adult/domains"`."""
     c4: C4Config = C4Config()
     """Which lines are kept, by C4's rules."""
     refinedweb: RefinedWebConfig = RefinedWebConfig()
@@ -134,22 +138,42 @@ class CurateConfig(StageConfig):
     the candidates that are there, or the run is refused. A first run has none and extracts all pages."""
 
     @model_validator(mode="after")
-    def _models_are_there(self) -> Self:
-        """What is decided by a model's signal needs that model: without it the signal is null and decides nothing."""
-        models = {
-            "unigram_log_probability": ("unigrams", self.unigrams),
-            "perplexity": ("perplexity", self.perplexity),
+    def _signals_are_there(self) -> Self:
+        """What is decided by a model's signal, or one of lists of words, needs those: without them the signal is null
+        and decides nothing. A preset's own rules may wait for them."""
+        sources: dict[str, tuple[str, str, object]] = {
+            "unigram_log_probability": ("a model", "unigrams", self.unigrams),
+            "perplexity": ("a model", "perplexity", self.perplexity),
+            "flagged_word_ratio": ("lists of words", "flagged.words", self.flagged.words),
+            "c4_bad_word_count": ("lists of words", "c4.bad_words", self.c4.bad_words),
         }
         for name in SCORES:
-            models[f"{name}_score"] = (f"classifiers.{name}", getattr(self.classifiers, name))
+            sources[f"{name}_score"] = ("a model", f"classifiers.{name}", getattr(self.classifiers, name))
         asked = {"dedup.quality": self.dedup.quality}
         by_language = (override.thresholds for override in self.language.override.values())
         for thresholds in (self.rules.thresholds, *by_language):
             asked |= {name: name[len("min_") :] for name, bound in thresholds.items() if bound is not None}
         for setting, signal in asked.items():
-            section, given = models.get(signal or "", ("", True))
+            what, section, given = sources.get(signal or "", ("", "", True))
             if not given:
-                raise ValueError(f"{setting} needs a model: [curate.{section}] is not given")
+                raise ValueError(f"{setting} needs {what}: [curate.{section}] is not given")
+        return self
+
+    @model_validator(mode="after")
+    def _languages_are_known(self) -> Self:
+        """A language that no text is found to be in decides nothing, or keeps nothing."""
+        classifiers = {name: getattr(self.classifiers, name) for name in SCORES}
+        check_languages(
+            {
+                "language.allowed": self.language.allowed,
+                "language.override": self.language.override,
+                "c4.bad_words": self.c4.bad_words,
+                "flagged.words": self.flagged.words.keys() - {ANY},
+                "unigrams": self.unigrams,
+                "perplexity": self.perplexity,
+                **{f"classifiers.{name}.languages": own.languages for name, own in classifiers.items() if own},
+            }
+        )
         return self
 
     def measured(self) -> dict[str, Any]:

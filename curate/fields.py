@@ -40,6 +40,10 @@ Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Words = Annotated[tuple[Word, ...], BeforeValidator(_words)]
 
 
+#: The name of a file or set of the user's.
+Name = Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")]
+
+
 class InputFile(StageConfig):
     """A file that results depend on. Its digest is part of the settings: another content is another run."""
 

@@ -25,9 +25,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millpond.curate.rules import HAS_TEXT, LANGUAGE_ALLOWED, LANGUAGE_SCORE, Rule
+from millpond.curate.rules import BLOCKLISTS, HAS_TEXT, LANGUAGE_ALLOWED, LANGUAGE_SCORE, Rule
 from millpond.reasons import Reason
 from millpond.schemas import UNWANTED_SCORES, WANTED_SCORES
 
@@ -219,10 +220,15 @@ def check_rules_exist(thresholds: Iterable[str], hint: str) -> None:
 
 
 def rules_for(config: CurateConfig) -> tuple[Rule, ...]:
-    """The rules of a run, in order: the preset's, changed by `rules.thresholds` and `language`; then `HAS_TEXT`.
+    """The rules of a run, in order: its blocklists; the preset's, changed by `rules.thresholds` and `language`; then
+    `HAS_TEXT`.
 
     A threshold given for a rule that the preset leaves out puts the rule back in its place.
     """
+    blocklists = [
+        Rule(f"blocklist.{name}", Reason.BLOCKLIST, BLOCKLISTS, listed=file.sha256, source=Path(file.path).name)
+        for name, file in sorted(config.blocklists.items())
+    ]
     kept = {rule.name: rule.threshold for rule in PRESETS[config.rules.preset].rules}
     thresholds = {name: kept.get(name) for name in known_rules()} | config.rules.thresholds
     if config.language.min_score is not None:
@@ -234,5 +240,5 @@ def rules_for(config: CurateConfig) -> tuple[Rule, ...]:
     rules = changed(CATALOGUE, thresholds, by_language)
     if config.language.allowed:
         allowed = Rule(LANGUAGE_ALLOWED, Reason.LANGUAGE, "language", allowed=config.language.allowed)
-        return (allowed, *rules, HAS_TEXT)
-    return (*rules, HAS_TEXT)
+        return (*blocklists, allowed, *rules, HAS_TEXT)
+    return (*blocklists, *rules, HAS_TEXT)

@@ -8,6 +8,9 @@ from millpond.config import StageConfig
 from millpond.curate.fields import Words
 from millpond.curate.privacy.span import Kind
 
+#: In place of a language code: a list for every text.
+ANY = "any"
+
 
 class PiiConfig(StageConfig):
     """Personal data and secrets: all kinds are counted, some are replaced by a placeholder such as `<EMAIL>`."""
