@@ -24,7 +24,7 @@ from benchmarks.machine import describe
 from benchmarks.page import table
 from benchmarks.pages import ROOT, gold_folder
 
-from millpond.curate.config import DedupConfig
+from millpond.curate.dedup.config import DedupConfig
 from millpond.curate.dedup.find import find_duplicates
 from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.dedup.rank import ranked

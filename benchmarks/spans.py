@@ -23,7 +23,7 @@ from benchmarks.page import table
 from benchmarks.pages import ROOT, gold_folder
 from spark_events import event_settings, shuffled_bytes
 
-from millpond.curate.config import SpansConfig
+from millpond.curate.dedup.config import SpansConfig
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.dedup.spans import without_spans
 from millpond.errors import MillpondError

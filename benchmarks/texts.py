@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from millpond.curate.config import ExtractConfig
 from millpond.curate.extract import extract
+from millpond.curate.html.config import ExtractConfig
 
 
 def main_texts(folder: Path) -> list[str]:

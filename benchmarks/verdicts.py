@@ -24,11 +24,11 @@ from benchmarks.pages import ROOT, gold_folder
 from benchmarks.run import BENCH, say
 from benchmarks.texts import main_texts
 
-from millpond.curate.config import C4Config
 from millpond.curate.normalise import normalise
 from millpond.curate.presets import CATALOGUE
 from millpond.curate.rules import verdict
 from millpond.curate.signals import c4, fineweb, gopher
+from millpond.curate.signals.config import C4Config
 from millpond.curate.signals.scan import Scan
 from millpond.errors import MillpondError
 

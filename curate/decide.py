@@ -1,10 +1,11 @@
 """Decide: what becomes of each candidate → `corpus.documents`, `corpus.rejects`, `corpus.duplicates`, the ledger.
 
-Candidates are read, never changed. In this order: the first rule that fails rejects a candidate; so does text of an
-evaluation set; of the others copies go (of an address, of a text, near ones); what is kept then loses the text that
-other documents hold too, and a document that loses all of it is rejected. Neither rules nor copies are judged again
-after that, so a shortened text may be under a rule's bound, or equal to another. The result depends on the candidates,
-the configuration and, in an incremental run, on the documents that are published, not on partitions or order.
+Candidates are read, never changed. In this order: the first blocklist that holds its address, or else the first rule
+that fails, rejects a candidate; so does text of an evaluation set; of the others copies go (of an address, of a text,
+near ones); what is kept then loses the text that other documents hold too, and a document that loses all of it is
+rejected. Neither rules nor copies are judged again after that, so a shortened text may be under a rule's bound, or
+equal to another. The result depends on the candidates, the configuration and, in an incremental run, on the documents
+that are published, not on partitions or order.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millpond.curate.config import CurateConfig, DedupConfig
+from millpond.curate.blocklists.blocked import with_blocklists
+from millpond.curate.config import CurateConfig
 from millpond.curate.decontaminate import held_examples, rejected
+from millpond.curate.dedup.config import DedupConfig
 from millpond.curate.dedup.find import COLUMNS, find_duplicates
 from millpond.curate.dedup.lines import shortened
 from millpond.curate.dedup.rank import ranked
@@ -58,9 +61,10 @@ def decide(
     rules = rules_for(config)
     said = sql_verdict(rules)
     candidates = read_files(spark, CANDIDATES.name, files)
+    judged = with_blocklists(candidates, config.blocklists) if config.blocklists else candidates
     first = None if published is None else read_files(spark, DOCUMENTS.name, published).select("doc_id")
     with Scratch(run.lake.run_folder(run.run_id) / "scratch") as scratch:
-        verdict = ranked(_judged(candidates, said), config.dedup, first)
+        verdict = ranked(_judged(judged, said), config.dedup, first)
         if config.decontaminate.sets:
             held = held_examples(verdict.where("rule is null"), config.decontaminate, scratch)
             verdict = rejected(verdict, held, config.decontaminate)

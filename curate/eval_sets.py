@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from millpond.curate.config import EvalSet, ModelFile
+from millpond.curate.config import EvalSet
+from millpond.curate.fields import InputFile
 from millpond.curate.models.texts import read_rows
 from millpond.errors import InputError
 
@@ -51,7 +52,7 @@ def read_examples(sets: Mapping[str, EvalSet]) -> Iterator[Example]:
             raise InputError(f"decontaminate.sets.{name}: no examples in {', '.join(f.path for f in chosen.files)}")
 
 
-def _unchanged(file: ModelFile) -> Path:
+def _unchanged(file: InputFile) -> Path:
     """A file's path, if its content is what the settings say: it is part of the run's digest."""
     try:
         with Path(file.path).open("rb") as opened:

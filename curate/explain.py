@@ -2,7 +2,8 @@
 
 Everything is counted from the released tables: `corpus.rejects` and `corpus.duplicates` say what went,
 `corpus.candidates` how large it was. A rule stands behind others, so beside what it dropped (as the first that failed)
-stands what fails it at all, and what fails it alone: so much would come back without it.
+stands what fails it at all, and what fails it alone: so much would come back without it. Blocklists are not read
+again, for their files may have changed: what two of them hold counts for the one that dropped it only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from millpond.curate.config import CurateConfig
 from millpond.curate.presets import rules_for
 from millpond.curate.rules import Rule
 from millpond.curate.times import Times
-from millpond.duck import connect, scan
+from millpond.duck import connect, quote, scan
 from millpond.errors import LakeError
 from millpond.lake import Lake, Release
 from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, OPS_RUNS, REJECTS, TOKEN_DOCUMENTS
@@ -168,13 +169,19 @@ def _failing(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> di
     """Of each rule: how many candidates with a text fail it, and how many fail no other."""
     if not rules:
         return {}
-    failed = ", ".join(f"coalesce({rule.sql()}, false)::int as r{n}" for n, rule in enumerate(rules))
+    failed = ", ".join(f"coalesce({_fails(rule)}, false)::int as r{n}" for n, rule in enumerate(rules))
     together = " + ".join(f"r{n}" for n in range(len(rules)))
     counts = ", ".join(f"sum(r{n}), sum(r{n}) filter ({together} = 1)" for n in range(len(rules)))
     [row] = connection.execute(
-        f"select {counts} from (select {failed} from candidates where outcome = 'ok')"
+        f"select {counts} from (select {failed} from candidates left join (select doc_id, rule as rejected_by "
+        "from rejects) using (doc_id) where outcome = 'ok')"
     ).fetchall()
     return {rule.name: (row[2 * n] or 0, row[2 * n + 1] or 0) for n, rule in enumerate(rules)}
+
+
+def _fails(rule: Rule) -> str:
+    # Lists come before all other rules, so what is in one was dropped by one.
+    return rule.sql() if rule.listed is None else f"rejected_by = {quote(rule.name)}"
 
 
 def _examples(connection: duckdb.DuckDBPyConnection, count: int) -> Mapping[tuple[str, str], list[Example]]:

@@ -29,11 +29,12 @@ from resiliparse.parse.encoding import detect_encoding
 from resiliparse.parse.html import HTMLTree
 
 from millpond import __version__
-from millpond.curate.config import ExtractConfig, NormaliseConfig
+from millpond.curate.html.config import ExtractConfig
 from millpond.curate.html.main_text import MODEL, main_text
 from millpond.curate.isolate import OK
 from millpond.curate.lanes import LAST_LIMITS, LIMITS, many_options, too_much
 from millpond.curate.normalise import normalise
+from millpond.curate.text.config import NormaliseConfig
 from millpond.reasons import Reason
 
 HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))

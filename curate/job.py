@@ -29,6 +29,7 @@ import pyarrow as pa
 from millpond import faults
 from millpond.config import load
 from millpond.curate.audit import CorpusAudit
+from millpond.curate.blocklists.blocked import Blocklists
 from millpond.curate.candidates import PAGE_COLUMNS, Candidates
 from millpond.curate.config import CurateConfig
 from millpond.curate.decide import decide
@@ -61,7 +62,7 @@ def curate(lake: Lake, config: CurateConfig) -> Outcome:
     Raises:
         LakeError: there are no pages; or an incremental run found candidates of other pages than it reads.
         ConfigError: an incremental run found candidates that were made with other settings.
-        InputError: a model or evaluation file is missing, damaged or foreign.
+        InputError: a model, evaluation file or blocklist is missing, damaged or foreign.
         AuditError: the result was refused; the corpus is as it was.
     """
     snapshot = lake.tables().get(PAGES.name)
@@ -80,7 +81,7 @@ def recut(lake: Lake, config: CurateConfig) -> Outcome:
     Raises:
         LakeError: there are no candidates, or another run replaced them meanwhile.
         ConfigError: `config` asks for other candidates.
-        InputError: an evaluation file is missing, damaged or foreign.
+        InputError: an evaluation file or blocklist is missing, damaged or foreign.
         AuditError: the result was refused; the corpus is as it was.
     """
     stored = candidates_to_recut(lake)
@@ -128,6 +129,8 @@ def _publish(run: Run, corpus: _Corpus) -> Outcome:
         return run.unchanged(release)
     for _ in read_examples(corpus.config.decontaminate.sets):
         pass  # an evaluation file that cannot be used is said before all pages are read
+    for name, entries in Blocklists(corpus.config.blocklists).by_name.items():
+        note(f"blocklists.{name}: {entries.describe()}")
     faults.point("before-data")
     dedup = corpus.config.dedup
     if dedup.near:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from millpond.curate.config import NormaliseConfig
+from millpond.curate.text.config import NormaliseConfig
 from millpond.curate.text.forms import in_forms
 from millpond.curate.text.repair import ENTITY, repaired
 

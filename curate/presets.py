@@ -27,9 +27,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millpond.curate.rules import HAS_TEXT, LANGUAGE_ALLOWED, LANGUAGE_SCORE, Rule
+from millpond.curate.rules import BLOCKLISTS, HAS_TEXT, LANGUAGE_ALLOWED, LANGUAGE_SCORE, Rule
 from millpond.reasons import Reason
 from millpond.schemas import UNWANTED_SCORES, WANTED_SCORES
 
@@ -211,11 +212,28 @@ def known_rules() -> set[str]:
     return {rule.name for rule in CATALOGUE}
 
 
+def check_rules_exist(thresholds: Iterable[str], hint: str) -> None:
+    """Check the names of rules in settings; `hint` names the setting of the language score.
+
+    Raises:
+        ValueError: there is no such rule, or thresholds do not set it.
+    """
+    known = sorted(known_rules() - {LANGUAGE_SCORE})
+    if unknown := sorted(set(thresholds) - set(known)):
+        more = f"; the language score is set by {hint}" if LANGUAGE_SCORE in unknown else ""
+        raise ValueError(f"unknown rule {', '.join(unknown)}{more} (known: {', '.join(known)})")
+
+
 def rules_for(config: CurateConfig) -> tuple[Rule, ...]:
-    """The rules of a run, in order: the preset's, changed by `rules.thresholds` and `language`; then `HAS_TEXT`.
+    """The rules of a run, in order: its blocklists; the preset's, changed by `rules.thresholds` and `language`; then
+    `HAS_TEXT`.
 
     A threshold given for a rule that the preset leaves out puts the rule back in its place.
     """
+    blocklists = [
+        Rule(f"blocklist.{name}", Reason.BLOCKLIST, BLOCKLISTS, listed=file.sha256, source=Path(file.path).name)
+        for name, file in sorted(config.blocklists.items())
+    ]
     kept = {rule.name: rule.threshold for rule in PRESETS[config.rules.preset].rules}
     thresholds = {name: kept.get(name) for name in known_rules()} | config.rules.thresholds
     if config.language.min_score is not None:
@@ -227,5 +245,5 @@ def rules_for(config: CurateConfig) -> tuple[Rule, ...]:
     rules = changed(CATALOGUE, thresholds, by_language)
     if config.language.allowed:
         allowed = Rule(LANGUAGE_ALLOWED, Reason.LANGUAGE, "language", allowed=config.language.allowed)
-        return (allowed, *rules, HAS_TEXT)
-    return (*rules, HAS_TEXT)
+        return (*blocklists, allowed, *rules, HAS_TEXT)
+    return (*blocklists, *rules, HAS_TEXT)

@@ -3,8 +3,8 @@
 `verdict` judges one row of signals in Python, and `sql_case` writes the same judgement as SQL that Spark and
 DuckDB both read; `sql_verdict` is what that says of a whole candidate. A null signal fails no rule, with one
 exception: where languages are listed, an unknown language is none of them. A threshold can differ by language. Which
-rules there are and which a run has stands in `millpond.curate.presets`; after a run's rules comes one more, which no
-setting changes: a document has text.
+rules there are and which a run has stands in `millpond.curate.presets`; before them come the run's blocklists, and
+after them one more, which no setting changes: a document has text.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from typing import Literal
 from millpond.config import digest_of
 from millpond.reasons import Reason
 
-Value = float | int | str | None
+Value = float | int | str | Sequence[str] | None
 
 LANGUAGE_SCORE = "min_language_score"
 LANGUAGE_ALLOWED = "allowed_language"
+#: The column, of digests of the blocklists that hold a candidate's address (`millpond.curate.blocklists`).
+BLOCKLISTS = "blocklists"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A document fails where `column` is under `minimum`, over `maximum` or not in `allowed` (one is set)."""
+    """A document fails where `column` is under `minimum`, over `maximum`, not in `allowed`, or an array with `listed`;
+    one is set."""
 
     name: str
     reason: Reason
@@ -33,13 +36,14 @@ class Rule:
     minimum: float | None = None
     maximum: float | None = None
     allowed: tuple[str, ...] | None = None
+    listed: str | None = None
     source: str = ""
     languages: tuple[tuple[str, float | None], ...] = ()
     """Bounds that hold for a language instead; null where the rule is off for it."""
 
     @property
     def threshold(self) -> float | None:
-        """The bound; null for a list of allowed values."""
+        """The bound; null where the rule looks for values."""
         return self.minimum if self.minimum is not None else self.maximum
 
     def threshold_for(self, language: Value) -> float | None:
@@ -51,7 +55,9 @@ class Rule:
         value = signals.get(self.column)
         if self.allowed is not None:
             return value not in self.allowed
-        if value is None or isinstance(value, str):
+        if self.listed is not None:
+            return isinstance(value, Sequence) and self.listed in value
+        if value is None or isinstance(value, Sequence):
             return False
         bound = self.threshold_for(signals.get("language"))
         if bound is None:
@@ -63,6 +69,8 @@ class Rule:
         if self.allowed is not None:
             listed = ", ".join(_sql_string(item) for item in self.allowed)
             return f"{self.column} IS NULL OR {self.column} NOT IN ({listed})"
+        if self.listed is not None:
+            return f"array_contains({self.column}, {_sql_string(self.listed)})"
         return f"{self.column} {'<' if self.minimum is not None else '>'} {self.sql_threshold()}"
 
     def sql_threshold(self) -> str:
@@ -88,7 +96,7 @@ def sql_case(rules: Iterable[Rule], column: Literal["rule", "reason", "value", "
     pick: Callable[[Rule], str] = {
         "rule": lambda rule: _sql_string(rule.name),
         "reason": lambda rule: _sql_string(rule.reason.value),
-        "value": lambda rule: "NULL" if rule.allowed is not None else f"CAST({rule.column} AS DOUBLE)",
+        "value": lambda rule: "NULL" if rule.threshold is None else f"CAST({rule.column} AS DOUBLE)",
         "threshold": lambda rule: rule.sql_threshold(),
     }[column]
     kind = "DOUBLE" if column in ("value", "threshold") else "STRING"
@@ -117,6 +125,7 @@ def rules_digest(rules: Iterable[Rule]) -> str:
         [
             # A bound without an end, of a rule for some languages only, is no JSON number.
             [rule.name, rule.reason.value, rule.column, _sql_number(rule.threshold), rule.allowed, rule.languages]
+            + ([] if rule.listed is None else [rule.listed])
             for rule in rules
         ]
     )

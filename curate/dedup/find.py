@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millpond.curate.config import DedupConfig
+from millpond.curate.dedup.config import DedupConfig
 from millpond.curate.dedup.exact import exact_copies, url_copies
 from millpond.curate.dedup.keepers import choose_keepers
 from millpond.curate.dedup.near import compared, proposed

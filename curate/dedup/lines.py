@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 import xxhash
 
-from millpond.curate.config import LinesConfig
+from millpond.curate.dedup.config import LinesConfig
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.normalise import WIDE_GAP
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from millpond.curate.config import DedupConfig
+from millpond.curate.dedup.config import DedupConfig
 from millpond.curate.dedup.shingles import Shingles, jaccard
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from millpond.curate.config import DedupConfig
+from millpond.curate.dedup.config import DedupConfig
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from millpond.curate.config import SemanticConfig
 from millpond.curate.dedup.clusters import centroids, copies, nearest
+from millpond.curate.dedup.config import SemanticConfig
 from millpond.curate.dedup.embedding import DIMENSIONS, Vectors, embed
 from millpond.curate.dedup.scratch import Scratch
 from millpond.errors import require

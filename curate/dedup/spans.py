@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from millpond.curate.config import SpansConfig
+from millpond.curate.dedup.config import SpansConfig
 from millpond.curate.dedup.cutting import Words, without_words
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.dedup.shingles import Wide

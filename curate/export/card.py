@@ -197,6 +197,8 @@ def _rules(rules: Iterable[Rule]) -> str:
     for rule in rules:
         if rule.allowed is not None:
             bound = f"in {', '.join(rule.allowed)}"
+        elif rule.listed is not None:
+            bound = f"without {rule.listed[:12]}"
         else:
             bound = f"{'≥' if rule.minimum is not None else '≤'} {_number(rule.threshold)}"
         own = "; ".join(f"{code}: {_number(value)}" for code, value in rule.languages)

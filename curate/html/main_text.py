@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from selectolax.lexbor import LexborHTMLParser
 
-from millpond.curate.config import ExtractConfig
 from millpond.curate.html.blocks import read_blocks
+from millpond.curate.html.config import ExtractConfig
 from millpond.curate.html.container_names import Names
 from millpond.curate.html.features import features, page_features
 from millpond.curate.html.forest import Forest

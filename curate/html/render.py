@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from millpond.curate.config import ExtractConfig
 from millpond.curate.html.blocks import FLAGS, HEADING, Blocks
+from millpond.curate.html.config import ExtractConfig
 
 _CELL = FLAGS["td"] | FLAGS["th"]
 _FENCE = "```"

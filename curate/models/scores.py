@@ -10,8 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from millpond.curate.config import ClassifierConfig, CurateConfig, ModelFile
+from millpond.curate.config import CurateConfig
+from millpond.curate.fields import InputFile
 from millpond.curate.models.classifier import Classifier
+from millpond.curate.models.config import ClassifierConfig
 from millpond.curate.models.ngrams import NGramModel
 from millpond.curate.models.unigrams import Unigrams
 from millpond.curate.signals.gopher import Signals
@@ -64,7 +66,7 @@ class Scores:
         return {name: [*values] for name, values in found.items()}
 
 
-def _opened(kind: type[Model], file: ModelFile) -> Model:
+def _opened(kind: type[Model], file: InputFile) -> Model:
     """A model, opened again only if its file has been written since."""
     path = Path(file.path)
     state = path.stat() if path.exists() else None

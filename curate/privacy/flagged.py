@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from millpond.curate.privacy.config import ANY
 from millpond.curate.signals.gopher import Signals, ratios
 from millpond.curate.signals.scan import Scan
 from millpond.curate.signals.words import split_words
-
-#: In place of a language code: a list for every text.
-ANY = "any"
 
 
 class FlaggedWords:

@@ -15,9 +15,9 @@ import re
 from collections import Counter
 from collections.abc import Collection
 
-from millpond.curate.config import PiiConfig
 from millpond.curate.privacy.accounts import ibans
 from millpond.curate.privacy.addresses import emails, ip_addresses
+from millpond.curate.privacy.config import PiiConfig
 from millpond.curate.privacy.credentials import credentials
 from millpond.curate.privacy.digit_runs import digit_runs
 from millpond.curate.privacy.national_ids import lettered_ids

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from millpond.curate.config import C4Config
+from millpond.curate.signals.config import C4Config
 from millpond.curate.signals.gopher import Signals
 from millpond.curate.signals.scan import Scan, totals
 from millpond.curate.signals.words import count_sentences

@@ -32,7 +32,7 @@ def identify(text: str) -> tuple[str | None, float | None]:
     line = " ".join(data.decode().split())
     if not line:
         return None, None
-    possible = allowed(line, _labels())
+    possible = allowed(line, known_languages())
     if _mostly_upper(line, data):
         line = line.lower()
     ranked = _ranked(line, _FEW, 0.0)
@@ -65,7 +65,8 @@ def _ranked(line: str, labels: int, least: float) -> dict[str, float]:
 
 
 @cache
-def _labels() -> frozenset[str]:
+def known_languages() -> frozenset[str]:
+    """The codes of all languages that texts can be said to be in."""
     return frozenset(_ranked("a", _ALL, _ANY))
 
 

@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from millpond.curate.config import RefinedWebConfig
 from millpond.curate.signals.characters import DIGIT, UPPER
+from millpond.curate.signals.config import RefinedWebConfig
 from millpond.curate.signals.gopher import Signals, ratios
 from millpond.curate.signals.scan import Places, Scan, totals
 

@@ -10,7 +10,7 @@ import pkgutil
 from functools import cache
 from itertools import islice
 
-from millpond.curate.config import LanguageConfig
+from millpond.curate.signals.config import LanguageConfig
 from millpond.curate.signals.gopher import STOP_WORDS
 from millpond.curate.signals.words import split_words
 

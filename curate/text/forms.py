@@ -10,7 +10,7 @@ import re
 import unicodedata
 from functools import cache
 
-from millpond.curate.config import NormaliseConfig
+from millpond.curate.text.config import NormaliseConfig
 
 #: Where combining marks beyond the basic plane lie, below the emoji; `re` is slow with many ranges up there.
 _RARE_MARK = re.compile("[\U000101fd-\U0001efff]")

@@ -15,7 +15,7 @@ from ftfy.badness import is_bad
 from ftfy.chardata import UTF8_DETECTOR_RE
 from ftfy.fixes import fix_c1_controls, restore_byte_a0, unescape_html
 
-from millpond.curate.config import NormaliseConfig
+from millpond.curate.text.config import NormaliseConfig
 
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][0-9A-Za-z]{1,23});")
 _NESTED_AMPERSAND = re.compile(r"&(?:(?:amp|AMP|#0{0,4}38|#[xX]0{0,4}26);)+")

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     EXTRACT_MEMORY = "extract_memory"
     EXTRACT_CRASH = "extract_crash"
     # curate: rules
+    BLOCKLIST = "blocklist"  # the address stands in a list
     LANGUAGE = "language"
     GOPHER_REPETITION = "gopher_repetition"
     GOPHER_QUALITY = "gopher_quality"

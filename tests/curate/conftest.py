@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from millpond.curate.config import ExtractConfig
 from millpond.curate.extract import extract
+from millpond.curate.html.config import ExtractConfig
 from millpond.curate.normalise import normalise
 
 

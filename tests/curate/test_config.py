@@ -8,6 +8,7 @@ import pytest
 
 from millpond.config import load
 from millpond.curate.config import CurateConfig
+from millpond.curate.presets import rules_for
 from millpond.errors import ConfigError
 
 
@@ -34,6 +35,19 @@ def test_from_toml(tmp_path: Path) -> None:
     assert CurateConfig.from_mapping(config.model_dump(mode="json"), "written") == config
 
 
+_FILE = {"path": "file", "sha256": "0" * 64}
+
+
+def test_presets_may_have_rules_that_wait_for_lists() -> None:
+    config = CurateConfig.from_mapping(
+        {"rules": {"preset": "c4", "thresholds": {"max_flagged_word_ratio": False}}}, ""
+    )
+    assert "max_c4_bad_word_count" in {rule.name for rule in rules_for(config)}
+    words = {"flagged": {"words": {"any": ["x"], "en": ["x"]}}, "c4": {"bad_words": {"zh": ["x"]}}}
+    thresholds = {"max_flagged_word_ratio": 0.1, "max_c4_bad_word_count": 0}
+    CurateConfig.from_mapping(words | {"rules": {"thresholds": thresholds}}, "both are given")
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -54,6 +68,23 @@ def test_from_toml(tmp_path: Path) -> None:
             {"language": {"override": {"de": {"thresholds": {"min_quality_score": 0.5}}}}},
             "min_quality_score needs a model",
         ),
+        ({"language": {"allowed": ["en", "eng"]}}, r"language.allowed: no text .* 'eng' .did you mean en\?"),
+        ({"language": {"override": {"de-AT": {}}}}, r"language.override: .* 'de-AT' .did you mean de\?"),
+        ({"c4": {"bad_words": {"any": ["x"]}}}, "c4.bad_words: .* 'any' .known: af, als"),
+        ({"flagged": {"words": {"any": ["x"], "EN": ["x"]}}}, "flagged.words: .* 'EN' .did you mean en"),
+        ({"unigrams": {"x": _FILE}}, "unigrams: no text .* 'x'"),
+        ({"perplexity": {"spa": {"model": _FILE}}}, "perplexity: .* 'spa' .did you mean es"),
+        ({"classifiers": {"adult": {"model": _FILE, "languages": ["xx"]}}}, "classifiers.adult.languages: .* 'xx'"),
+        (
+            {"rules": {"thresholds": {"max_flagged_word_ratio": 0.1}}},
+            "ratio needs lists of words: .curate.flagged.words",
+        ),
+        (
+            {"language": {"override": {"de": {"thresholds": {"max_c4_bad_word_count": 0}}}}},
+            "max_c4_bad_word_count needs lists of words: .curate.c4.bad_words. is not given",
+        ),
+        ({"blocklists": {"a": "/no/such/list"}}, "blocklists.a.*not a readable file"),
+        ({"blocklists": {"a b": _FILE}}, "string should match pattern"),
         ({"pii": {"mask": ["person"]}}, "email.*phone.*national_id"),
     ],
 )

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from millpond.curate.config import ExtractConfig
 from millpond.curate.extract import Extraction, extract, page
+from millpond.curate.html.config import ExtractConfig
 from millpond.curate.isolate import Isolated
 from millpond.curate.lanes import LAST_LIMITS, LIMITS, Limits, many_options, too_much
 

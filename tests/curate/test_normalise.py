@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.config import NormaliseConfig
 from millpond.curate.normalise import normalise
+from millpond.curate.text.config import NormaliseConfig
 
 #: Every combination of choices.
 _NAMES = ("unicode_form", "fold_width", "fold_punctuation", "lower_case")

@@ -166,6 +166,7 @@ def test_models_are_known_by_their_content(tmp_path: Path) -> None:
 DECIDING: dict[str, Any] = {
     "language": {"min_score": 0.1, "allowed": ["en"], "override": {"de": {"thresholds": {"min_word_count": 1}}}},
     "rules": {"preset": "gopher", "thresholds": {"min_word_count": 1}},
+    "blocklists": {"ads": {"path": "list", "sha256": "0" * 64}},
     "c4": {"remove_lines": True},
     "dedup": {
         "scope": "crawl",
@@ -194,7 +195,7 @@ DECIDING: dict[str, Any] = {
 def test_every_setting_either_measures_or_decides() -> None:
     plain = config({})
     assert config(DECIDING).measured() == plain.measured()
-    decides = {"language", "rules", "decontaminate", "dedup", "incremental"}
+    decides = {"language", "rules", "blocklists", "decontaminate", "dedup", "incremental"}
     for name in CurateConfig.model_fields.keys() - decides:
         assert any(key == name or key.startswith(f"{name}.") for key in _full().measured()), name
     asked = {f"dedup.{name}" for name in DECIDING["dedup"]} | {"dedup.shingles", "dedup.ngram", "dedup.seed"}

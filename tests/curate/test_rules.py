@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import pydoc
+from pathlib import Path
 from typing import Literal
 
 import duckdb
@@ -17,7 +18,8 @@ from millpond.curate.config import CurateConfig
 from millpond.curate.extract import extract
 from millpond.curate.normalise import normalise
 from millpond.curate.presets import CATALOGUE, PRESETS, rules_for
-from millpond.curate.rules import HAS_TEXT, Rule, Value, rules_digest, sql_case, verdict
+from millpond.curate.rules import BLOCKLISTS, HAS_TEXT, Rule, Value, rules_digest, sql_case, verdict
+from millpond.curate.signals.config import LanguageConfig
 from millpond.curate.signals.language import identify
 from millpond.curate.signals.measure import Measure
 from millpond.errors import ConfigError
@@ -56,7 +58,7 @@ def test_personal_data_and_flagged_words_drop_nothing_unless_told() -> None:
     row = {"text_bytes": 1, "pii_count": 6, "flagged_word_ratio": 0.5}
     assert verdict(rules_for(config(rules={"preset": "none"})), row) is None
     told = {"preset": "none", "thresholds": {"max_pii_count": 5, "max_flagged_word_ratio": 0.045}}
-    rules = rules_for(config(rules=told))
+    rules = rules_for(config(rules=told, flagged={"words": {"any": ["spam"]}}))
     dropped = verdict(rules, row)
     assert dropped is not None and (dropped.name, dropped.reason) == ("max_pii_count", Reason.PII)
     flagged = verdict(rules, row | {"pii_count": 5})
@@ -97,6 +99,34 @@ def test_a_document_has_text_under_any_setting() -> None:
     assert rules == (HAS_TEXT,)
     assert verdict(rules, {"text_bytes": 0}) == HAS_TEXT
     assert verdict(rules, {"text_bytes": 1}) is None
+
+
+def test_blocklists_come_before_all_rules(tmp_path: Path) -> None:
+    """By name, and known by their content."""
+    files = {name: tmp_path / name for name in ("b.txt", "a.txt")}
+    for name, path in files.items():
+        path.write_text(f"{name}.test\n")
+    asked = config(blocklists={path.stem: str(path) for path in files.values()}, language={"allowed": ["en"]})
+    first, second, third = (rules := rules_for(asked))[:3]
+    assert (first.name, second.name, third.name) == ("blocklist.a", "blocklist.b", "allowed_language")
+    a, b = (asked.blocklists[name].sha256 for name in "ab")
+    row: dict[str, Value] = {"language": "de", "text_bytes": 0, BLOCKLISTS: None}
+    for held, expected in (([b, a], first), ([b], second), ([], third), (None, third)):
+        found = verdict(rules, row | {BLOCKLISTS: held})
+        assert found == expected and found is not None
+        query = (
+            f"SELECT {sql_case(rules[:3], 'rule')}, {sql_case(rules[:3], 'value')}, {sql_case(rules[:3], 'threshold')}"
+        )
+        asked_row = "(SELECT 'de' AS language, 0.5 AS language_score, $held::VARCHAR[] AS blocklists)"
+        assert _connection().execute(f"{query} FROM {asked_row}", {"held": held}).fetchone() == (
+            expected.name,
+            None,
+            None,
+        )
+    before = rules_digest(rules)
+    files["a.txt"].write_text("other.test\n")
+    after = config(blocklists={path.stem: str(path) for path in files.values()}, language={"allowed": ["en"]})
+    assert rules_digest(rules_for(after)) != before
 
 
 def test_what_is_null_fails_no_rule() -> None:
@@ -174,7 +204,8 @@ ROWS = st.fixed_dictionaries(
 def test_sql_gives_the_same_verdict(
     row: dict[str, Value], preset: str, allowed: list[str], override: dict[str, object]
 ) -> None:
-    rules = rules_for(config(rules={"preset": preset}, language={"allowed": allowed, "override": override}))
+    language = LanguageConfig.model_validate({"allowed": allowed, "override": override})
+    rules = rules_for(config(rules={"preset": preset}).model_copy(update={"language": language}))
     asked: tuple[Literal["rule", "reason", "value", "threshold"], ...] = ("rule", "reason", "value", "threshold")
     columns = ", ".join(f"${name}::{_type(name)} AS {name}" for name in row)
     query = f"SELECT {', '.join(sql_case(rules, name) for name in asked)} FROM (SELECT {columns})"
@@ -210,7 +241,8 @@ def signals_of(html: str, settings: CurateConfig) -> dict[str, Value] | None:
     text = normalise(found.text)
     language, score = identify(text)
     signals, _ = Measure(settings)([text], [language])
-    return {name: value for name, [value] in signals.items()} | {"language": language, "language_score": score}
+    row: dict[str, Value] = {name: value for name, [value] in signals.items()}
+    return {**row, "language": language, "language_score": score}
 
 
 def reference_page(name: str) -> str:

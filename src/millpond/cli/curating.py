@@ -9,14 +9,16 @@ from pathlib import Path
 
 from millpond.cli import output
 from millpond.cli.options import open_lake
+from millpond.curate.blocklists.blocked import hold_blocked
 from millpond.curate.models import fit, kneser_ney, unigrams
 from millpond.curate.models.texts import read_labelled, read_texts, released_texts
-from millpond.curate.predict import prediction
+from millpond.curate.predict import in_sql_alone, prediction
 from millpond.curate.presets import rules_for
 from millpond.curate.stored import candidates_to_recut, recut_config
 from millpond.errors import InputError
 from millpond.eval import sql
 from millpond.lake import Lake
+from millpond.schemas import CANDIDATES
 
 
 def recut(lake: Lake, config: Path | None, overrides: Sequence[str], *, predict: bool, query: bool) -> None:
@@ -24,6 +26,7 @@ def recut(lake: Lake, config: Path | None, overrides: Sequence[str], *, predict:
 
     Raises:
         ConfigError: the settings are not usable, or ask for other candidates.
+        InputError: a blocklist is missing, has changed, or is no list.
         LakeError: there are no candidates.
     """
     settings = recut_config(lake, config, overrides)
@@ -33,11 +36,16 @@ def recut(lake: Lake, config: Path | None, overrides: Sequence[str], *, predict:
         output.outcome(job.recut(lake, settings))
         return
     candidates_to_recut(lake).check(settings)
-    predicting = prediction(rules_for(settings))
+    rules = rules_for(settings)
     if query:
+        kept, comment = in_sql_alone(rules)
+        predicting = comment + prediction(kept)
         output.value({"sql": predicting}) if output.is_json() else output.line(predicting)
         return
-    found = sql.run(sql.connect(lake), predicting)
+    with sql.connect(lake) as connection:
+        if settings.blocklists:
+            hold_blocked(connection, CANDIDATES.name, settings.blocklists)
+        found = sql.run(connection, prediction(rules))
     output.table(found.columns, found.rows)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from millpond.curate.config import DedupConfig
+from millpond.curate.dedup.config import DedupConfig
 from millpond.curate.dedup.find import find_duplicates
 from millpond.curate.dedup.keepers import choose_keepers, settled
 from millpond.curate.dedup.minhash import MinHasher

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millpond.curate.config import LinesConfig
+from millpond.curate.dedup.config import LinesConfig
 from millpond.curate.dedup.lines import shortened, unit_digests, without_units
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.normalise import WIDE_GAP

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from planted import planted
 
-from millpond.curate.config import DedupConfig
+from millpond.curate.dedup.config import DedupConfig
 from millpond.curate.dedup.find import find_duplicates
 from millpond.curate.dedup.minhash import MinHasher
 from millpond.curate.dedup.rank import ranked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from datasketch.lsh import _optimal_param
 
-from millpond.curate.config import DedupConfig
+from millpond.curate.dedup.config import DedupConfig
 from millpond.curate.dedup.presets import PRESETS, Banding, Preset
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from millpond.curate.config import DedupConfig
+from millpond.curate.dedup.config import DedupConfig
 from millpond.curate.dedup.embedding import SCALE, embed
 from millpond.curate.dedup.find import find_duplicates
 from millpond.curate.dedup.minhash import MinHasher

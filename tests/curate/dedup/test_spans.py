@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from planted import SCRIPTS
 
-from millpond.curate.config import SpansConfig
 from millpond.curate.dedup import spans as module
+from millpond.curate.dedup.config import SpansConfig
 from millpond.curate.dedup.cutting import Words, without_words
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.dedup.spans import _cut, _runs, _spelled, _windows, without_spans

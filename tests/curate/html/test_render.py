@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from millpond.curate.config import ExtractConfig
 from millpond.curate.html.blocks import read_blocks
+from millpond.curate.html.config import ExtractConfig
 from millpond.curate.html.render import render
 
 PAGE = """<h2>Title</h2><p>One.</p><ul><li>first<br>more</li><li><p>second</p><p>still</p></li></ul>

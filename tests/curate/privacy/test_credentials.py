@@ -10,7 +10,7 @@ import string
 
 import pytest
 
-from millpond.curate.config import PiiConfig
+from millpond.curate.privacy.config import PiiConfig
 from millpond.curate.privacy.pii import find, mask
 
 RANDOM = random.Random(7)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from millpond.curate.config import CurateConfig, FlaggedConfig
+from millpond.curate.config import CurateConfig
+from millpond.curate.privacy.config import FlaggedConfig
 from millpond.curate.privacy.flagged import FlaggedWords
 from millpond.curate.signals.scan import Scan
 from millpond.errors import ConfigError

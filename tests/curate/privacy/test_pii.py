@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.config import PiiConfig
 from millpond.curate.privacy.accounts import IBAN_LENGTHS
+from millpond.curate.privacy.config import PiiConfig
 from millpond.curate.privacy.pii import PLACEHOLDERS, find, mask
 from millpond.curate.privacy.span import KINDS, Kind
 from millpond.schemas import SIGNALS

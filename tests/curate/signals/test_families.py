@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.config import CurateConfig, RefinedWebConfig
+from millpond.curate.config import CurateConfig
 from millpond.curate.presets import rules_for
 from millpond.curate.signals import curator, gopher, refinedweb
+from millpond.curate.signals.config import RefinedWebConfig
 from millpond.curate.signals.measure import Measure
 from millpond.curate.signals.scan import Scan
 from millpond.curate.signals.stop_words import NAMES, packaged, stop_words

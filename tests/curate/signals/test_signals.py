@@ -18,10 +18,11 @@ from datatrove.pipeline.filters import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.config import C4Config, CurateConfig
+from millpond.curate.config import CurateConfig
 from millpond.curate.presets import CATALOGUE, rules_for
 from millpond.curate.rules import HAS_TEXT, Rule, Value, verdict
 from millpond.curate.signals import c4, fineweb, gopher
+from millpond.curate.signals.config import C4Config
 from millpond.curate.signals.measure import Measure
 from millpond.curate.signals.scan import GROUP_CHARS, GROUP_TEXTS, Scan, groups
 from millpond.curate.signals.words import split_sentences, split_words

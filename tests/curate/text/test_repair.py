@@ -10,8 +10,8 @@ from ftfy.badness import is_bad
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.config import NormaliseConfig
 from millpond.curate.normalise import normalise
+from millpond.curate.text.config import NormaliseConfig
 from millpond.curate.text.repair import SUSPICIOUS
 
 #: File and place of each case that comes out differently → why.
