@@ -27,7 +27,7 @@ class Compared:
         total = 0.0
         for column in self.columns:
             part = row[column]
-            if part is None or isinstance(part, str):
+            if not isinstance(part, int | float):
                 return None
             total += part
         return {"sum": total, "rest": 1 - total, "capped": min(total, 2)}[self.reading]
