@@ -10,7 +10,6 @@ import pytest
 
 from millpond import splits
 
-
 #: Rows of each file.
 ROWS = (0, 1, 700, 30, 4000)
 
