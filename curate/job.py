@@ -45,7 +45,7 @@ from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.quality.removals import RemovalCaps
 from millpond.schemas import CANDIDATES, DOCUMENTS, PAGES
-from millpond.spark import read_files, session, write_tables
+from millpond.spark import read_files, session, split_files, write_tables
 from millpond.stage import Work, job_main
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ def _all_candidates(run: Run, config: CurateConfig, base: Release | None) -> lis
     """Every page is extracted."""
     spark = session("millpond curate")
     with spark_bar("extract", spark):
-        parts = splits.plan(_pages(run), spark.sparkContext.defaultParallelism)
-        numbers = spark.range(0, len(parts), 1, len(parts))
+        numbers, parts = split_files(spark, _pages(run))
         entries = _extracted(numbers, lambda batches: _read(parts, batches), config, run)
     run.stage_files(CANDIDATES.name, entries, Mode.REPLACE)
     return [entry.path for entry in entries]

@@ -10,6 +10,7 @@ import pytest
 
 from millpond import splits
 
+LARGE = 1 << 30
 #: Rows of each file.
 ROWS = (0, 1, 700, 30, 4000)
 
@@ -34,29 +35,28 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.mark.parametrize("tasks", [1, 2, 7, 500])
 def test_every_row_is_in_one_split(files: list[str], tasks: int) -> None:
-    plan = splits.plan(files, tasks)
+    plan = splits.plan(files, tasks, LARGE)
     rows = [row for split in plan for batch in splits.read(split, ["id"]) for row in batch["id"].to_pylist()]
     assert sorted(rows) == [row for number, count in enumerate(ROWS) for row in ids(number, count)]
 
 
-def test_splits_follow_sizes_alone_and_are_bounded(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_splits_follow_sizes_alone_and_are_bounded(files: list[str]) -> None:
     total = sum(Path(path).stat().st_size for path in files)
-    assert splits.plan(files, 8) == splits.plan(files[::-1], 8)
-    assert len(splits.plan(files, 1)) == 1
-    sizes = [sum(part.end - part.start for part in split) for split in splits.plan(files, 8)]
+    assert splits.plan(files, 8, LARGE) == splits.plan(files[::-1], 8, LARGE)
+    assert len(splits.plan(files, 1, LARGE)) == 1
+    sizes = [sum(part.end - part.start for part in split) for split in splits.plan(files, 8, LARGE)]
     assert sum(sizes) == total
     assert max(sizes) <= -(-total // 8)
     assert 8 <= len(sizes) <= 16
-    monkeypatch.setattr(splits, "SPLIT_BYTES", total // 20)
-    assert len(splits.plan(files, 2)) >= 20
+    assert len(splits.plan(files, 2, total // 20)) >= 20
 
 
 def test_only_the_columns_asked_for_are_read(files: list[str]) -> None:
-    [batch, *_] = splits.read(splits.plan(files[2:3], 1)[0], ["text"])
+    [batch, *_] = splits.read(splits.plan(files[2:3], 1, LARGE)[0], ["text"])
     assert batch.schema.names == ["text"]
 
 
 def test_nothing_gives_no_split(tmp_path: Path) -> None:
-    assert splits.plan([], 4) == []
+    assert splits.plan([], 4, LARGE) == []
     with pytest.raises(FileNotFoundError):
-        splits.plan([str(tmp_path / "gone.parquet")], 4)
+        splits.plan([str(tmp_path / "gone.parquet")], 4, LARGE)

@@ -16,8 +16,6 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-#: A split is at most so large on disk, as Spark's are under Millpond's settings.
-SPLIT_BYTES = 16 << 20
 #: Rows of a batch; a row group bounds it in bytes.
 _BATCH_ROWS = 2000
 
@@ -34,14 +32,14 @@ class Range(NamedTuple):
 Split = tuple[Range, ...]
 
 
-def plan(files: Iterable[str], tasks: int) -> list[Split]:
-    """Divide files into splits of like size, so many that `tasks` of them at once find work.
+def plan(files: Iterable[str], tasks: int, split_bytes: int) -> list[Split]:
+    """Divide files into splits of like size: none larger than `split_bytes`, and at least about `tasks` of them.
 
     Raises:
         OSError: a file is missing.
     """
     sizes = [(path, Path(path).stat().st_size) for path in sorted(files)]
-    most = max(1, min(SPLIT_BYTES, -(-sum(size for _, size in sizes) // max(tasks, 1))))
+    most = max(1, min(split_bytes, -(-sum(size for _, size in sizes) // max(tasks, 1))))
     splits: list[Split] = []
     gathered: list[Range] = []
     room = most
