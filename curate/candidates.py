@@ -53,8 +53,8 @@ class Candidates:
         banding = config.dedup.banding
         self._hasher = MinHasher(banding.num_perm, banding.ngram, config.dedup.seed, banding.shingles)
         self._measure = Measure(config)
-        self._bounds = config.normalise.model_dump()
-        self._settings = config.extract.model_dump()
+        self._bounds = config.normalise.model_dump_json()
+        self._settings = config.extract.model_dump_json()
         self.times = Times()
         """Where the time went."""
 

@@ -116,8 +116,8 @@ def extract(
 def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     """Extract and normalise, as a function for `Isolated`.
 
-    The header holds `charset`, `content_type`, `url`, `extract` (`ExtractConfig`), `fetched` (ISO date) and `bounds`
-    (`NormaliseConfig`). The answer's payload is the text as UTF-8; its header has the other fields of
+    The header holds `charset`, `content_type`, `url`, `fetched` (ISO date), and as JSON `extract` (`ExtractConfig`)
+    and `bounds` (`NormaliseConfig`). The answer's payload is the text as UTF-8; its header has the other fields of
     `Extraction`, `extracted_bytes`, the size of the text before normalisation, and the `seconds` of both steps.
     """
     fetched, start = header["fetched"], time.perf_counter()
@@ -127,10 +127,10 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
         charset=header["charset"],
         content_type=header["content_type"],
         fetched=datetime.date.fromisoformat(fetched) if fetched else None,
-        config=ExtractConfig(**header["extract"]),
+        config=_extraction(header["extract"]),
     )
     raw, extracted = found.text or "", time.perf_counter()
-    bounds = NormaliseConfig(**header["bounds"])
+    bounds = _normalisation(header["bounds"])
     text = normalise(raw, bounds)
     outcome, detail = found.outcome, found.detail
     if outcome == OK and (not text or text.isspace()):
@@ -149,6 +149,11 @@ def page(header: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]
         "seconds": {"extract": extracted - start, "normalise": time.perf_counter() - extracted},
     }
     return answer, text.encode()
+
+
+# Settings are the same for all pages of a run, and reading them costs more than a small page.
+_extraction = cache(ExtractConfig.model_validate_json)
+_normalisation = cache(NormaliseConfig.model_validate_json)
 
 
 def _decode(body: bytes, charset: str | None) -> tuple[str, bytes]:

@@ -1,8 +1,8 @@
 """A killable child process that runs one pure function on one item at a time.
 
 What can hang, eat memory or crash on a hostile page runs here. `Isolated("package.module:function")` keeps
-one fresh interpreter alive and feeds it over pipes; the function takes and returns a JSON object and bytes.
-Each item gets exactly one outcome:
+one fresh interpreter alive and feeds it; the function takes and returns a JSON object and bytes. Each item gets
+exactly one outcome:
 
     ok               the function's answer
     extract_error    it raised; the child lives on
@@ -14,20 +14,20 @@ An item over which the child is lost (the last three) is tried once more in a fr
 nothing that earlier items left behind decides it. Only the clock depends on speed: a machine so slow that an item
 times out twice is at fault, and that is the one way in which it can change an outcome.
 
-A frame is `<length of header><length of payload><header: JSON><payload: bytes>`. The child inherits no open
-file but its pipes. It ends when its input ends; in the middle of an item whose parent is gone, an alarm
+A frame is `<header: JSON><payload: bytes>`. It lies in a file in memory that both hold, which costs less than
+half of what a pipe does; a pipe says how long both parts are, and so whose turn it is. The child inherits no open
+file but this and its pipes. It ends when its input ends; in the middle of an item whose parent is gone, an alarm
 ends it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import importlib
 import json
+import math
 import os
 import resource
-import selectors
+import select
 import signal
 import struct
 import subprocess
@@ -49,7 +49,6 @@ Function = Callable[[Header, bytes], tuple[Mapping[str, Any], bytes]]
 OK = "ok"
 
 _LENGTHS = struct.Struct(">II")
-_PIPE_BYTES = 1 << 20
 _START_SECONDS = 120.0
 _REAP_SECONDS = 10.0
 #: How long after its time is up a child whose parent does not kill it ends itself.
@@ -94,7 +93,7 @@ class Isolated:
         self.timeout_seconds = timeout_seconds
         self.memory_mb = memory_mb
         self.starts = 0
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: _Child | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -118,21 +117,20 @@ class Isolated:
         child, self._child = self._child, None
         if child is not None:
             child.kill()
-            _close_pipes(child)
-            child.wait()
 
     def _attempt(self, header: Mapping[str, Any], payload: bytes) -> Result:
         child = self._child or self._start()
         late = Result(Reason.EXTRACT_TIMEOUT, f"{self.timeout_seconds:g} s", {}, b"")
         deadline = time.monotonic() + self.timeout_seconds
         try:
-            _send(child, _frame(header, payload), deadline)
-            answer, data = _receive(child, deadline)
+            child.send(header, payload)
+            answer, data = child.receive(deadline)
         except TimeoutError:
             self.close()
             return late
         except _ChildGoneError:
-            death = self._bury(child)
+            self._child = None
+            death = child.bury()
             if death == f"signal:{signal.SIGALRM.value}":  # this process was held up past the alarm
                 return late
             return Result(Reason.EXTRACT_CRASH, death, {}, b"")
@@ -141,28 +139,14 @@ class Isolated:
             self.close()  # what failed half-way may hold memory the next item needs
         return Result(outcome, answer.pop("detail", None), answer, data)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        # The child imports what the parent could import: Spark puts shipped code on sys.path alone.
-        paths = [str(Path(path).absolute()) for path in sys.path if path]
-        child = subprocess.Popen(
-            [
-                *(sys.executable, "-P", "-m", "millpond.curate.isolate"),
-                *(self.function, str(self.memory_mb), str(self.timeout_seconds)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )
-        self._child = child
+    def _start(self) -> _Child:
+        child = self._child = _Child(self.function, self.memory_mb, self.timeout_seconds)
         self.starts += 1
-        for pipe in (child.stdin, child.stdout):
-            os.set_blocking(_open(pipe).fileno(), False)
-            _widen(_open(pipe))
         try:
-            hello, _ = _receive(child, time.monotonic() + _START_SECONDS)
+            hello, _ = child.receive(time.monotonic() + _START_SECONDS)
         except _ChildGoneError:
-            death = self._bury(child)
+            self._child = None
+            death = child.bury()
             raise IsolateError(f"{self.function}: its child process ended at its start ({death})") from None
         except TimeoutError:
             self.close()
@@ -173,16 +157,68 @@ class Isolated:
             raise IsolateError(f"{self.function}: cannot be run in a child process: {hello['detail']}")
         return child
 
-    def _bury(self, child: subprocess.Popen[bytes]) -> str:
-        """Reap a child that closed its pipes, and say how it died."""
-        self._child = None
-        _close_pipes(child)
+
+class _Child:
+    """A running child as its parent sees it: the process, its pipes and the memory that frames lie in."""
+
+    def __init__(self, function: str, memory_mb: int, timeout_seconds: float) -> None:
+        # The child imports what the parent could import: Spark puts shipped code on sys.path alone.
+        paths = [str(Path(path).absolute()) for path in sys.path if path]
+        self._memory = os.memfd_create("millpond-frames")
         try:
-            code = child.wait(timeout=_REAP_SECONDS)
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "millpond.curate.isolate"),
+                    *(function, str(memory_mb), str(timeout_seconds), str(self._memory)),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                pass_fds=[self._memory],
+                bufsize=0,
+            )
+        except BaseException:
+            os.close(self._memory)
+            raise
+        self._input, self._output = _open(self._process.stdin), _open(self._process.stdout)
+        self._answers = select.poll()
+        self._answers.register(self._output, select.POLLIN)
+
+    def send(self, header: Mapping[str, Any], payload: bytes) -> None:
+        try:
+            os.write(self._input.fileno(), _put(self._memory, header, payload))  # so few bytes never block
+        except BrokenPipeError:
+            raise _ChildGoneError from None
+
+    def receive(self, deadline: float) -> tuple[Header, bytes]:
+        left = deadline - time.monotonic()
+        if left <= 0 or not self._answers.poll(math.ceil(left * 1000)):
+            raise TimeoutError
+        lengths = os.read(self._output.fileno(), _LENGTHS.size)
+        if len(lengths) < _LENGTHS.size:
+            raise _ChildGoneError
+        return _get(self._memory, lengths)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._release()
+        self._process.wait()
+
+    def bury(self) -> str:
+        """Reap a child that closed its pipes, and say how it died."""
+        self._release()
+        try:
+            code = self._process.wait(timeout=_REAP_SECONDS)
         except subprocess.TimeoutExpired:
-            child.kill()
-            code = child.wait()
+            self._process.kill()
+            code = self._process.wait()
         return f"signal:{-code}" if code < 0 else f"exit:{code}"
+
+    def _release(self) -> None:
+        self._input.close()
+        self._output.close()
+        os.close(self._memory)
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -191,97 +227,58 @@ def _open(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def _widen(pipe: IO[bytes]) -> None:
-    """Let a whole page into the pipe at once, where the system allows it."""
-    with contextlib.suppress(PermissionError):  # the user's share of pipe memory is used up: 64 KiB work, too
-        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-def _close_pipes(child: subprocess.Popen[bytes]) -> None:
-    _open(child.stdout).close()
-    with contextlib.suppress(BrokenPipeError):  # nothing was buffered that anyone could still read
-        _open(child.stdin).close()
-
-
-def _frame(header: Mapping[str, Any], payload: bytes) -> bytes:
+def _put(memory: int, header: Mapping[str, Any], payload: bytes) -> bytes:
+    """Lay a frame down; the lengths of its parts."""
     head = json.dumps(header).encode()
-    return b"".join((_LENGTHS.pack(len(head), len(payload)), head, payload))
+    rest, place = memoryview(payload), len(head)
+    os.pwrite(memory, head, 0)
+    while rest:  # one call writes at most 2 GiB
+        written = os.pwrite(memory, rest, place)
+        rest, place = rest[written:], place + written
+    return _LENGTHS.pack(len(head), len(payload))
 
 
-def _wait(pipe: IO[bytes], event: int, deadline: float) -> None:
-    left = deadline - time.monotonic()
-    with selectors.PollSelector() as selector:
-        selector.register(pipe, event)
-        if left <= 0 or not selector.select(left):
-            raise TimeoutError
+def _get(memory: int, lengths: bytes) -> tuple[Header, bytes]:
+    head_length, length = _LENGTHS.unpack(lengths)
+    return json.loads(os.pread(memory, head_length, 0)), os.pread(memory, length, head_length)
 
 
-def _send(child: subprocess.Popen[bytes], frame: bytes, deadline: float) -> None:
-    pipe, rest = _open(child.stdin), memoryview(frame)
-    while rest:
-        try:
-            rest = rest[os.write(pipe.fileno(), rest) :]
-        except BlockingIOError:
-            _wait(pipe, selectors.EVENT_WRITE, deadline)
-        except BrokenPipeError:
-            raise _ChildGoneError from None
-
-
-def _receive(child: subprocess.Popen[bytes], deadline: float) -> tuple[Header, bytes]:
-    pipe, data = _open(child.stdout), bytearray()
-    need = _LENGTHS.size
-    while len(data) < need:
-        _wait(pipe, selectors.EVENT_READ, deadline)
-        part = os.read(pipe.fileno(), max(need - len(data), 1 << 16))
-        if not part:
-            raise _ChildGoneError
-        data += part
-        if len(data) >= _LENGTHS.size:
-            need = _LENGTHS.size + sum(_LENGTHS.unpack_from(data))
-    head_length, _ = _LENGTHS.unpack_from(data)
-    head_end = _LENGTHS.size + head_length
-    return json.loads(bytes(data[_LENGTHS.size : head_end])), bytes(data[head_end:need])
-
-
-def _answer(function: Function, header: Header, payload: bytes) -> bytes:
+def _answer(function: Function, memory: int, lengths: bytes) -> bytes:
+    """Run the function on the frame that lies there and put its answer in the same place; that one's lengths."""
+    header, payload = _get(memory, lengths)
     try:
         answer, data = function(header, payload)
-        return _frame({**answer, "outcome": answer.get("outcome", OK)}, data)
+        return _put(memory, {**answer, "outcome": answer.get("outcome", OK)}, data)
     except MemoryError:
-        return _frame({"outcome": Reason.EXTRACT_MEMORY, "detail": "MemoryError"}, b"")
+        return _put(memory, {"outcome": Reason.EXTRACT_MEMORY, "detail": "MemoryError"}, b"")
     except Exception as error:  # whatever a page makes the function raise is that page's outcome
         detail = f"{type(error).__name__}: {error}"[:_DETAIL_CHARS]
-        return _frame({"outcome": Reason.EXTRACT_ERROR, "detail": detail}, b"")
+        return _put(memory, {"outcome": Reason.EXTRACT_ERROR, "detail": detail}, b"")
 
 
-def _serve(name: str, memory_mb: int, timeout_seconds: float) -> None:
+def _serve(name: str, memory_mb: int, timeout_seconds: float, memory: int) -> None:
     """The child's life: say hello, then answer frames until the input ends."""
     # The protocol gets a descriptor of its own: what a library prints goes nowhere.
-    output = os.fdopen(os.dup(1), "wb")
+    output = os.dup(1)
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
-    source = sys.stdin.buffer
+    os.close(silent)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     try:
         module, _, attribute = name.partition(":")
         function: Function = getattr(importlib.import_module(module), attribute)
     except Exception as error:
-        output.write(_frame({"outcome": "failed", "detail": f"{type(error).__name__}: {error}"}, b""))
-        output.flush()
+        os.write(output, _put(memory, {"outcome": "failed", "detail": f"{type(error).__name__}: {error}"}, b""))
         return
-    output.write(_frame({"outcome": OK}, b""))
-    output.flush()
-    while len(lengths := source.read(_LENGTHS.size)) == _LENGTHS.size:
-        head_length, length = _LENGTHS.unpack(lengths)
-        header, payload = json.loads(source.read(head_length)), source.read(length)
+    os.write(output, _put(memory, {"outcome": OK}, b""))
+    while len(lengths := os.read(0, _LENGTHS.size)) == _LENGTHS.size:
         # The parent kills on time; the alarm, left to its default action, is for a parent that is gone.
         signal.setitimer(signal.ITIMER_REAL, timeout_seconds + _ALARM_SECONDS)
-        answer = _answer(function, header, payload)
+        answer = _answer(function, memory, lengths)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        output.write(answer)
-        output.flush()
+        os.write(output, answer)
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    _serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from millpond import faults
+from millpond import faults, splits
 from millpond.config import load
 from millpond.curate.audit import CorpusAudit
 from millpond.curate.blocklists.blocked import Blocklists
@@ -46,7 +46,7 @@ from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.quality.removals import RemovalCaps
 from millpond.schemas import CANDIDATES, CONTAMINATION, DOCUMENTS, PAGES
-from millpond.spark import read_files, session, write_tables
+from millpond.spark import read_files, session, split_files, write_tables
 from millpond.stage import Work, job_main
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 #: Stages the files of a run's candidates where they are new, given the release it builds on; returns all to decide on.
 Source = Callable[[Run, CurateConfig, Release | None], list[str]]
+Batches = Iterator[pa.RecordBatch]
 
 
 def curate(lake: Lake, config: CurateConfig) -> Outcome:
@@ -147,7 +148,8 @@ def _all_candidates(run: Run, config: CurateConfig, base: Release | None) -> lis
     """Every page is extracted."""
     spark = session("millpond curate")
     with spark_bar("extract", spark):
-        entries = _extracted(read_files(spark, PAGES.name, _pages(run)), config, run)
+        numbers, parts = split_files(spark, _pages(run))
+        entries = _extracted(numbers, lambda batches: _read(parts, batches), config, run)
     run.stage_files(CANDIDATES.name, entries, Mode.REPLACE)
     return [entry.path for entry in entries]
 
@@ -184,7 +186,8 @@ def _new_candidates(run: Run, config: CurateConfig, base: Release | None) -> lis
         # Bodies are read only from files that hold a new page.
         names = {row.file for row in new.select("file").distinct().collect()}
         bodies = read_files(spark, PAGES.name, [path for path in paths if Path(path).name in names])
-        entries = _extracted(bodies.join(new.select("page_id"), "page_id", "left_semi"), config, run)
+        wanted = bodies.join(new.select("page_id"), "page_id", "left_semi").select(*PAGE_COLUMNS)
+        entries = _extracted(wanted, lambda batches: batches, config, run)
     run.stage_files(CANDIDATES.name, entries, Mode.APPEND)
     return [*held, *(entry.path for entry in entries)]
 
@@ -193,15 +196,26 @@ def _pages(run: Run) -> list[str]:
     return run.lake.files(PAGES.name, run.inputs[PAGES.name])
 
 
-def _extracted(pages: DataFrame, config: CurateConfig, run: Run) -> list[DataFileEntry]:
-    def split(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
+def _read(parts: Sequence[splits.Split], numbers: Batches) -> Batches:
+    """Inside a task: the pages of the splits whose numbers come in."""
+    for batch in numbers:
+        for number in batch["id"].to_pylist():
+            yield from splits.read(parts[number], PAGE_COLUMNS)
+
+
+def _extracted(
+    rows: DataFrame, pages: Callable[[Batches], Batches], config: CurateConfig, run: Run
+) -> list[DataFileEntry]:
+    """Write the candidates of the pages that `pages` makes of a task's rows."""
+
+    def split(batches: Batches) -> Iterator[tuple[str, pa.RecordBatch]]:
         with Candidates(config) as candidates:
-            for batch in batches:
+            for batch in pages(batches):
                 yield CANDIDATES.name, candidates.batch(batch)
             yield "times", candidates.times.note()
 
     folders = {CANDIDATES.name: run.lake.data_folder(CANDIDATES.name)}
-    written = write_tables(pages.select(*PAGE_COLUMNS), folders, split)
+    written = write_tables(rows, folders, split)
     times = Times()
     times.merge(written.notes)
     times.write(run.lake.run_folder(run.run_id))

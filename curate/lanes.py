@@ -116,4 +116,7 @@ def _has_gap(html: bytes, size: int) -> bool:
 
 def _tag_bytes(markup: bytes) -> int:
     """Bytes of the tag that this begins with, without its quoted values and angle brackets."""
-    return len(_QUOTED.sub(b"", markup).partition(b">")[0])
+    head, _, _ = markup.partition(b">")
+    bare = _QUOTED.sub(b"", head)
+    # With a quote left open the angle bracket stands in a value; else what lies behind the tag need not be read.
+    return len(_QUOTED.sub(b"", markup).partition(b">")[0] if b'"' in bare or b"'" in bare else bare)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from millpond import splits
 from millpond.datafile import DataFileEntry, TableWriter
 from millpond.errors import MillpondError, require
 from millpond.java import ADVICE, find_java
@@ -157,6 +158,18 @@ def read_files(spark: SparkSession, table: str, files: Iterable[str]) -> DataFra
     if not paths:
         return spark.createDataFrame([], spark_schema(table))
     return spark.read.schema(spark_schema(table)).parquet(*paths)
+
+
+def split_files(spark: SparkSession, files: Iterable[str]) -> tuple[DataFrame, list[splits.Split]]:
+    """Splits of data files for tasks to read (`millpond.splits.read`), and rows of their numbers (`id`), one a task.
+
+    Spark's own settings hold: `spark.sql.files.maxPartitionBytes` and `minPartitionNum`.
+    """
+    settings = spark._jsparkSession.sessionState().conf()  # numbers, whatever unit they were given in
+    least = settings.filesMinPartitionNum()
+    tasks = least.get() if least.isDefined() else spark.sparkContext.defaultParallelism
+    parts = splits.plan(files, tasks, settings.filesMaxPartitionBytes())
+    return spark.range(0, len(parts), 1, len(parts)), parts
 
 
 def spark_schema(table: str) -> StructType:

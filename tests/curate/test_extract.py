@@ -58,9 +58,9 @@ HEADER: dict[str, object] = {
     "charset": "utf-8",
     "content_type": "text/html",
     "url": "http://h.test/",
-    "extract": {"extractor": "trafilatura"},
+    "extract": json.dumps({"extractor": "trafilatura"}),
     "fetched": None,
-    "bounds": {},
+    "bounds": "{}",
 }
 
 
@@ -75,7 +75,7 @@ def test_hostile_pages_end_in_time_with_an_outcome(extractor: str) -> None:
     with Isolated("millpond.curate.extract:page", timeout_seconds=10, memory_mb=2048) as child:
         for name, html in HOSTILE.items():
             body = html if isinstance(html, bytes) else html.encode()
-            outcomes[name] = child.run({**HEADER, "extract": {"extractor": extractor}}, body)
+            outcomes[name] = child.run({**HEADER, "extract": json.dumps({"extractor": extractor})}, body)
         assert child.starts == 1
     for name, result in outcomes.items():
         text = result.payload.decode()
