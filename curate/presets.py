@@ -148,7 +148,7 @@ _API_DOCS: dict[str, float | None] = {
     "max_duplicate_paragraph_ratio": 0.5,
     "max_duplicate_paragraph_char_ratio": 0.4,
     "max_duplicate_line_ratio": 0.75,
-    "max_duplicate_line_char_ratio": 0.6,
+    "max_duplicate_line_char_ratio": 0.7,
     "max_top_2gram_char_ratio": 0.3,
     "max_top_3gram_char_ratio": 0.3,
     "max_top_4gram_char_ratio": 0.3,
