@@ -50,8 +50,10 @@ def story(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[La
     run(FIRST, 512)
     lake = Lake.open(str(folder / "lake"))
     before = trace(lake, 2, FIRST)
-    compacted = answer(call("compact", "--lake", lake.uri, "--output", "json"))
-    assert {table["table"] for table in compacted["tables"]} >= {"corpus.documents", "tokens.shards"}
+    with pytest.MonkeyPatch.context() as patched:  # tables of one file, too
+        patched.setattr("millpond.compact._has_small_files", lambda lake, *at: bool(lake.files(*at[:2])))
+        compacted = answer(call("compact", "--lake", lake.uri, "--output", "json"))
+    assert {table["table"] for table in compacted["tables"]} >= {"web.pages", "corpus.documents", "tokens.shards"}
     again = call("run", config, "--lake", lake.uri, "--set", f"train.run={FIRST}", "--output", "json")
     assert {stage["stage"] for stage in answer(again)["stages"] if not stage["unchanged"]} == set()
     run(SECOND, 400)
