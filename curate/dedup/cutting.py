@@ -102,11 +102,11 @@ def _reach(left: str, right: str, begins: bool, ends: bool) -> tuple[int, int]:
     the next word, the rest begins."""
     if ("\n" in left or begins) and ("\n" in right or ends):
         return left.rfind("\n") + 1, right.find("\n") if "\n" in right else len(right)
-    spaces = [found.end() for found in _SPACE.finditer(left)]
+    last = next((place for place in range(len(left), 0, -1) if left[place - 1].isspace()), None)
     space = _SPACE.search(right)
     # Signs without white space beside them belong to the word before them.
     return (
-        spaces[-1] if spaces else 0 if begins else len(left),
+        last if last is not None else 0 if begins else len(left),
         space.start() if space else len(right),
     )
 

@@ -193,14 +193,13 @@ def test_odd_rows(tmp_path: Path) -> None:
 
 def test_a_text_is_split_once_however_much_of_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that holds a whole set, of more texts than are kept at hand."""
-    split: list[str] = []
-    whole = Words.of
+    split, words_of = [], Words.of
 
-    def counted(text: str) -> Words:
+    def of(text: str) -> Words:
         split.append(text)
-        return whole(text)
+        return words_of(text)
 
-    monkeypatch.setattr(Words, "of", counted)
+    monkeypatch.setattr(Words, "of", of)
     texts = [" ".join(f"{name}{number}" for number in range(30)) for name in map(str, range(0, 100_000, 500))]
     page = "\n".join(texts)
     assert len(list(index_of(*texts).found([page]))) == len(texts) * 18

@@ -122,7 +122,7 @@ def test_a_mixture_is_exported_with_its_repeats(lake: Lake, tmp_path: Path) -> N
 def test_many_repeats_of_a_large_document_take_the_memory_of_a_few(lake: Lake, tmp_path: Path) -> None:
     """2.4 GB of text, that no row group could hold, and the numbers of a corpus of 6 TB in small shards."""
     large = "large " * 400_000
-    documents: list[dict[str, object]] = [
+    documents: list[dict[str, Any]] = [
         {"text": large},
         {"text": "small", "text_bytes": 3 * 10**12},
         {"text": "other", "text_bytes": 3 * 10**12},
