@@ -91,15 +91,19 @@ def too_much(html: bytes, limits: Limits) -> str | None:
 
 
 def _depth(html: bytes) -> int:
-    """How deep elements nest; what closes more than is open closes nothing."""
+    """How deep elements nest; what closes more of its name than is open closes nothing."""
     page = np.frombuffer(html + b"    ", dtype=np.uint8)
     starts = np.flatnonzero(page == ord("<"))
     closing = page[starts + 1] == ord("/")
     first, second, third = _FOLDED[page[starts + closing + np.array([[1], [2], [3]])]]
     key = np.where(second == 0, first << 16, first << 16 | second << 8 | third)
-    steps = np.where(closing, -1, 1)[np.isin(key, _KEYS)]
-    levels = np.cumsum(np.append(0, steps))
-    return int((levels - np.minimum.accumulate(levels)).max())
+    known = np.isin(key, _KEYS)
+    key, steps = key[known], np.where(closing, -1, 1)[known]
+    depth = np.zeros(len(steps) + 1, dtype=np.int64)
+    for name in np.unique(key):
+        levels = np.cumsum(np.append(0, np.where(key == name, steps, 0)))
+        depth += levels - np.minimum.accumulate(levels)
+    return int(depth.max())
 
 
 def many_options(html: bytes, limit: int) -> bool:

@@ -159,6 +159,8 @@ def test_a_long_tag_is_found_wherever_it_stands(before: int) -> None:
 
 def test_endings_of_other_elements_hide_no_depth() -> None:
     assert too_much(b"</p><div>" * 4001, LAST_LIMITS) == "depth:4001"
+    assert too_much(b"</b><div></i>" * 4001, LAST_LIMITS) == "depth:4001"
+    assert too_much(b"<div><b></b>" * 2000 + b"</div><b>" * 2000, LAST_LIMITS) is None
     assert too_much(b"<p></p>" * 4001, LAST_LIMITS) is None
 
 
