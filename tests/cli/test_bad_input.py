@@ -245,7 +245,7 @@ def test_misuse_exits_with_2(tmp_path: Path) -> None:
 
 def test_a_refused_audit_names_what_failed_and_moves_nothing(small: Lake) -> None:
     before = state(small)
-    ended = call("curate", "--set", 'language.allowed=["xx"]', "--lake", small.uri)
+    ended = call("curate", "--set", 'language.allowed=["yi"]', "--lake", small.uri)
     refused(ended, 1, "corpus.documents: row_floor failed, seen 0 rows", "nothing was published")
     verdicts, page = (Path(path) for path in ended.err.partition("; see ")[2].strip().split(" and "))
     assert "row_floor" in verdicts.read_text() and "corpus.candidates" in page.read_text()

