@@ -116,16 +116,18 @@ def test_choices(choice: dict[str, str | bool], text: str, expected: str) -> Non
 
 @pytest.mark.parametrize("config", [CHOICES[0], CHOICES[-1]], ids=str)
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_text_takes_time_in_proportion(name: str, config: NormaliseConfig) -> None:
+def test_hostile_text_takes_at_most_50_ms_per_100_kb(name: str, config: NormaliseConfig) -> None:
     text = HOSTILE[name]
     normalise("é\u0301 warm-up \U0001d165", config)
+    most = 0.050 * max(len(text.encode("utf-8", "surrogatepass")) / 100_000, 1)
     best = float("inf")
-    for _ in range(3):
+    for _ in range(10):  # other tests take their share of the caches
         start = time.process_time()
         once = normalise(text, config)
         best = min(best, time.process_time() - start)
-    kilobytes = len(text.encode("utf-8", "surrogatepass")) / 1000
-    assert best <= 0.200 * max(kilobytes / 100, 1)
+        if best <= most:
+            break
+    assert best <= most
     assert normalise(once, config) == once
 
 
