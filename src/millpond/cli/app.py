@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from millpond import __version__
 from millpond.cli import options, output
+from millpond.cli.curate_commands import curate
 from millpond.cli.extras import need
-from millpond.cli.options import open_lake
+from millpond.cli.options import examples, open_lake
 from millpond.config import load, read_section
 from millpond.errors import require
 
@@ -29,10 +29,6 @@ class _InOrder(typer.core.TyperGroup):
         return sorted(self.commands, key=lambda name: {"ingest": 0, "curate": 1}.get(name, 2))
 
 
-def _examples(*commands: str) -> str:
-    return escape("Examples:\n" + "\n".join(f"  millpond {command}" for command in commands))
-
-
 app = typer.Typer(
     name="millpond",
     help="From web pages to a trained model, with one lineage and nothing lost without a reason.",
@@ -40,7 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=_examples(
+    epilog=examples(
         "demo",
         "run corpus.toml --lake lake",
         "ingest warc 'crawl/*.warc.gz' && millpond curate",
@@ -49,7 +45,6 @@ app = typer.Typer(
 )
 ingest = typer.Typer(help="Bring pages into the lake: WARC files, text tables, a site.", no_args_is_help=True)
 app.add_typer(ingest, name="ingest", rich_help_panel=STAGES)
-curate = typer.Typer()
 app.add_typer(curate, name="curate", rich_help_panel=STAGES)
 
 
@@ -61,7 +56,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Show the versi
         raise typer.Exit
 
 
-@ingest.command("warc", epilog=_examples("ingest warc 'crawl/*.warc.gz' --set crawl=spring"))
+@ingest.command("warc", epilog=examples("ingest warc 'crawl/*.warc.gz' --set crawl=spring"))
 def ingest_warc(
     paths: Annotated[list[str], typer.Argument(help="WARC files or glob patterns.")],
     lake: options.Lake = None,
@@ -76,7 +71,7 @@ def ingest_warc(
     output.outcome(ingest_files(paths, lake, config, set or (), text=False))
 
 
-@ingest.command("text", epilog=_examples("ingest text books.parquet --set text.text_column=body"))
+@ingest.command("text", epilog=examples("ingest text books.parquet --set text.text_column=body"))
 def ingest_text(
     paths: Annotated[list[str], typer.Argument(help="JSONL or Parquet files, or glob patterns.")],
     lake: options.Lake = None,
@@ -91,7 +86,7 @@ def ingest_text(
     output.outcome(ingest_files(paths, lake, config, set or (), text=True))
 
 
-@ingest.command("site", epilog=_examples("ingest site https://example.org/ --set site.contact=me@example.org"))
+@ingest.command("site", epilog=examples("ingest site https://example.org/ --set site.contact=me@example.org"))
 def ingest_site(
     url: Annotated[str, typer.Argument(help="Where to start; only this host is visited.")],
     lake: options.Lake = None,
@@ -106,132 +101,7 @@ def ingest_site(
     output.outcome(ingesting.ingest_site(url, lake, config, set or ()))
 
 
-@curate.callback(
-    invoke_without_command=True, epilog=_examples("curate --set rules.preset=fineweb --set dedup.threshold=0.8")
-)
-def curate_pages(
-    context: typer.Context,
-    lake: options.Lake = None,
-    config: options.Config = None,
-    set: options.Set = None,
-    format: options.Output = output.Format.TEXT,
-) -> None:
-    """Extract, normalise, filter and deduplicate the pages into corpus.documents; decide again; or train a model."""
-    if context.invoked_subcommand is not None:
-        if lake or config or set or format is not output.Format.TEXT:
-            raise typer.BadParameter(f"options of `{context.invoked_subcommand}` stand behind it")
-        return
-    need("curate")
-    from millpond.curate.config import CurateConfig
-    from millpond.curate.job import curate
-
-    settings = load(CurateConfig, config, "curate", set or ())
-    output.outcome(curate(open_lake(lake), settings))
-
-
-@curate.command(
-    "recut",
-    epilog=_examples(
-        "curate recut --set rules.thresholds.min_word_count=100",
-        "curate recut --set rules.preset=gopher --set c4.remove_lines=true --predict",
-    ),
-)
-def recut(
-    lake: options.Lake = None,
-    config: options.Config = None,
-    set: options.Set = None,
-    predict: Annotated[bool, typer.Option("--predict", help="Only show what the rules would drop.")] = False,
-    sql: Annotated[bool, typer.Option("--sql", help="Only show the query that predicts it.")] = False,
-    format: options.Output = output.Format.TEXT,
-) -> None:
-    """Decide again over the candidates that are there, under other thresholds; no page is extracted.
-
-    Settings that candidates depend on have to be as they were. Without --config all settings are those the candidates
-    were made with, but for --set.
-    """
-    need("curate")
-    from millpond.cli import curating
-
-    curating.recut(open_lake(lake), config, set or (), predict=predict, query=sql)
-
-
-@curate.command("explain", epilog=_examples("curate explain --examples 5"))
-def explain_corpus(
-    examples: Annotated[int, typer.Option(min=0, help="Pages to show of each that dropped any.")] = 2,
-    lake: options.Lake = None,
-    format: options.Output = output.Format.TEXT,
-) -> None:
-    """Show what each rule dropped of the released corpus, with examples, and where the time went."""
-    need("curate")
-    from millpond.cli import explaining
-
-    explaining.show(open_lake(lake), examples)
-
-
-classifier = typer.Typer(help="Classifiers of text quality.", no_args_is_help=True)
-curate.add_typer(classifier, name="classifier")
-perplexity = typer.Typer(help="N-gram models for perplexity.", no_args_is_help=True)
-curate.add_typer(perplexity, name="perplexity")
-
-
-@classifier.command("train", epilog=_examples("curate classifier train --data labelled.jsonl --to quality.npz"))
-def train_classifier(
-    data: Annotated[Path, typer.Option(help="JSON Lines or Parquet file of texts and labels.")],
-    to: Annotated[Path, typer.Option(help="Model file to write.")],
-    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
-    label_field: Annotated[str, typer.Option(help="Field with the label.")] = "label",
-    positive: Annotated[
-        str | None, typer.Option(help="Label whose probability is the score.", show_default="1 of 0 and 1")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Decides which texts are held out.")] = 1,
-    held_out: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of texts to score it on.")] = 0.1,
-    format: options.Output = output.Format.TEXT,
-) -> None:
-    """Train a linear classifier on labelled texts and say how well it does on those held out."""
-    need("curate")
-    from millpond.cli import curating
-
-    curating.train_classifier(data, to, (text_field, label_field), positive, seed, held_out)
-
-
-@perplexity.command("train", epilog=_examples("curate perplexity train --data wiki.jsonl --to en.npz"))
-def train_perplexity(
-    to: Annotated[Path, typer.Option(help="Model file to write.")],
-    data: options.Texts = None,
-    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
-    language: options.Language = None,
-    order: Annotated[int, typer.Option(min=2, max=6, help="Words of the longest n-grams.")] = 3,
-    most_words: Annotated[
-        int, typer.Option(min=1, help="Words after which reading stops; 100 bytes each.")
-    ] = 10_000_000,
-    lake: options.Lake = None,
-    format: options.Output = output.Format.TEXT,
-) -> None:
-    """Train an n-gram model on texts, by default those of the released corpus."""
-    need("curate")
-    from millpond.cli import curating
-
-    curating.train_ngrams(data, text_field, lake, language, to, order, most_words)
-
-
-@curate.command("unigrams", epilog=_examples("curate unigrams --language en --to en.tsv"))
-def count_unigrams(
-    to: Annotated[Path, typer.Option(help="Tab-separated file to write.")],
-    data: options.Texts = None,
-    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
-    language: options.Language = None,
-    at_least: Annotated[int, typer.Option(min=1, help="Leave out words that are there less often.")] = 1,
-    lake: options.Lake = None,
-    format: options.Output = output.Format.TEXT,
-) -> None:
-    """Count the words of texts, by default those of the released corpus."""
-    need("curate")
-    from millpond.cli import curating
-
-    curating.count_unigrams(data, text_field, lake, language, to, at_least)
-
-
-@app.command(rich_help_panel=STAGES, epilog=_examples("mix --config corpus.toml"))
+@app.command(rich_help_panel=STAGES, epilog=examples("mix --config corpus.toml"))
 def mix(
     lake: options.Lake = None,
     config: options.Config = None,
@@ -245,7 +115,7 @@ def mix(
     sharing.mix(open_lake(lake), config, set or ())
 
 
-@app.command(rich_help_panel=STAGES, epilog=_examples("tokenize --set vocab_size=8192 --set context_length=512"))
+@app.command(rich_help_panel=STAGES, epilog=examples("tokenize --set vocab_size=8192 --set context_length=512"))
 def tokenize(
     lake: options.Lake = None,
     config: options.Config = None,
@@ -261,7 +131,7 @@ def tokenize(
     output.outcome(tokenize(open_lake(lake), settings))
 
 
-@app.command(rich_help_panel=STAGES, epilog=_examples("train --set model.preset=small --set steps=2000 --processes 2"))
+@app.command(rich_help_panel=STAGES, epilog=examples("train --set model.preset=small --set steps=2000 --processes 2"))
 def train(
     lake: options.Lake = None,
     config: options.Config = None,
@@ -277,7 +147,7 @@ def train(
     output.outcome(train_on_lake(open_lake(lake), settings, processes))
 
 
-@app.command("eval", rich_help_panel=STAGES, epilog=_examples("eval --set split=test --set prompt='Once '"))
+@app.command("eval", rich_help_panel=STAGES, epilog=examples("eval --set split=test --set prompt='Once '"))
 def evaluate(
     lake: options.Lake = None,
     run: Annotated[str | None, typer.Option(help="Training run; the newest by default.")] = None,
@@ -298,9 +168,7 @@ export = typer.Typer(help="Write what the lake holds for other tools.", no_args_
 app.add_typer(export, name="export", rich_help_panel=STAGES)
 
 
-@export.command(
-    "corpus", epilog=_examples("export corpus my-corpus --license odc-by", "export corpus mixed --mixture")
-)
+@export.command("corpus", epilog=examples("export corpus my-corpus --license odc-by", "export corpus mixed --mixture"))
 def export_corpus(
     folder: Annotated[Path, typer.Argument(help="New or empty folder.")],
     mixture: Annotated[bool, typer.Option("--mixture", help="The released mixture, with its repeats.")] = False,
@@ -321,7 +189,7 @@ def export_corpus(
     sharing.export(open_lake(lake), folder, Choice(mixture, tuple(split or ()), max_shard_bytes, license))
 
 
-@app.command(rich_help_panel=LOOKING, epilog=_examples("report --to report.html"))
+@app.command(rich_help_panel=LOOKING, epilog=examples("report --to report.html"))
 def report(
     lake: options.Lake = None,
     to: Annotated[Path | None, typer.Option(help="File to write.", show_default="report.html in the lake")] = None,
@@ -336,7 +204,7 @@ def report(
 
 @app.command(
     rich_help_panel=LOOKING,
-    epilog=_examples(
+    epilog=examples(
         "sql 'select reason, count(*) from corpus.rejects group by 1'",
         "sql 'from ops.ledger' --output json",
         "sql --save lake.duckdb",
@@ -355,7 +223,7 @@ def sql(
     console.run(open_lake(lake), query, save)
 
 
-@app.command(rich_help_panel=LOOKING, epilog=_examples("trace 120", "trace 1 --run run-0a1b2c3d --output json"))
+@app.command(rich_help_panel=LOOKING, epilog=examples("trace 120", "trace 1 --run run-0a1b2c3d --output json"))
 def trace(
     step: Annotated[int, typer.Argument(min=1, help="Training step.")],
     run: Annotated[str | None, typer.Option(help="Training run; the newest by default.")] = None,
@@ -376,7 +244,7 @@ def tables(lake: options.Lake = None, format: options.Output = output.Format.TEX
     looking.tables(open_lake(lake))
 
 
-@app.command(rich_help_panel=LOOKING, epilog=_examples("snapshots corpus.documents"))
+@app.command(rich_help_panel=LOOKING, epilog=examples("snapshots corpus.documents"))
 def snapshots(
     table: Annotated[str, typer.Argument(help="Such as corpus.documents.")],
     lake: options.Lake = None,
@@ -388,7 +256,7 @@ def snapshots(
     looking.snapshots(open_lake(lake), table)
 
 
-@app.command(rich_help_panel=STAGES, epilog=_examples("compact", "compact web.rejects web.frontier"))
+@app.command(rich_help_panel=STAGES, epilog=examples("compact", "compact web.rejects web.frontier"))
 def compact(
     table: Annotated[
         list[str] | None, typer.Argument(help="Such as corpus.documents.", show_default="all with small files")
@@ -412,7 +280,7 @@ def doctor(format: options.Output = output.Format.TEXT) -> None:
     raise typer.Exit(examine())
 
 
-@app.command(rich_help_panel=WHOLE, epilog=_examples("run corpus.toml --lake lake --set train.steps=500"))
+@app.command(rich_help_panel=WHOLE, epilog=examples("run corpus.toml --lake lake --set train.steps=500"))
 def run(
     config: Annotated[Path, typer.Argument(help="TOML file with a section run and one per stage.")],
     lake: options.Lake = None,
@@ -425,7 +293,7 @@ def run(
     run_file(config, lake, set or ())
 
 
-@app.command(rich_help_panel=WHOLE, epilog=_examples("demo", "demo somewhere/else"))
+@app.command(rich_help_panel=WHOLE, epilog=examples("demo", "demo somewhere/else"))
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the demo's lake is made.")] = Path("demo"),
     format: options.Output = output.Format.TEXT,

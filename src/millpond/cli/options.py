@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from millpond.cli import output
 
@@ -41,3 +42,8 @@ def open_lake(uri: str | None, *, create: bool = False) -> lake.Lake:
     from millpond.lake import Lake
 
     return Lake.open(uri, create=create)
+
+
+def examples(*commands: str) -> str:
+    """The last lines of a command's help."""
+    return escape("Examples:\n" + "\n".join(f"  millpond {command}" for command in commands))
