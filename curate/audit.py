@@ -27,6 +27,7 @@ from millpond.curate.signals.language import identify
 from millpond.duck import connect, scan
 from millpond.lake import Lake
 from millpond.publish import Batch
+from millpond.quality.rows import audit_row
 from millpond.schemas import CANDIDATES, DOCUMENTS, OPS_RUNS
 
 #: Documents that are looked at one by one, at most this much of each.
@@ -37,7 +38,7 @@ _LEAST = 20
 _SAME_LANGUAGE = 0.9
 #: Of a sample, at most so much has personal data of a masked kind, and is mojibake.
 _UNMASKED, _MOJIBAKE = 0.005, 0.02
-#: ftfy's badness per character from which a text is mojibake; of 1,208 real pages after normalisation none has it.
+#: ftfy's badness per character from which a text is mojibake; normalised texts of real pages have none.
 _BAD = 0.001
 #: With the same settings a corpus keeps at least so much of its documents, and of their mean length.
 _KEPT = 0.5
@@ -92,13 +93,15 @@ class CorpusAudit:
             ),
         ):
             [found] = connection.execute(f"select count(*), min(doc_id) from ({query})").fetchall()
-            yield _row(name, column, found[0] == 0, _such_as(*found), "no document")
+            yield audit_row(DOCUMENTS.name, name, column, found[0] == 0, _such_as(*found), "no document")
         if allowed := self.config.language.allowed:
             [found] = connection.execute(
                 "select count(*), min(doc_id) from documents where not list_contains(?, coalesce(language, ''))",
                 [list(allowed)],
             ).fetchall()
-            yield _row("language_is_kept", "language", found[0] == 0, _such_as(*found), ", ".join(allowed))
+            yield audit_row(
+                DOCUMENTS.name, "language_is_kept", "language", found[0] == 0, _such_as(*found), ", ".join(allowed)
+            )
 
     def _shares(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
         dedup = self.config.dedup
@@ -111,14 +114,18 @@ class CorpusAudit:
         alone = dedup.exact and dedup.scope == "global" and not self._cuts
         seen = f"{copies:,} of {count:,} documents have the text {digest}"
         if alone:
-            yield _row("no_text_twice", "text_digest", copies == 1, seen, "1")
+            yield audit_row(DOCUMENTS.name, "no_text_twice", "text_digest", copies == 1, seen, "1")
         if count >= dedup.judged_from:
             limit = dedup.max_cluster_share
             said = f"at most {limit:.1%}"
             if not alone:
-                yield _row("most_frequent_text_share", "text_digest", copies / count <= limit, seen, said)
+                yield audit_row(
+                    DOCUMENTS.name, "most_frequent_text_share", "text_digest", copies / count <= limit, seen, said
+                )
             seen = f"{largest:,} of {total:,} bytes are one document's"
-            yield _row("largest_document_share", "text_bytes", largest / total <= limit, seen, said)
+            yield audit_row(
+                DOCUMENTS.name, "largest_document_share", "text_bytes", largest / total <= limit, seen, said
+            )
         if self.before:
             # New pages may be shorter, and have more cut from old ones: the candidates of the same pages tell.
             [(past, past_bytes, now_bytes)] = connection.execute(
@@ -127,7 +134,14 @@ class CorpusAudit:
             ).fetchall()
             for column, value, least in (("doc_id", count, past), ("text_bytes", now_bytes, past_bytes)):
                 seen = f"{value:,.0f} after {least:,.0f} with the same settings"
-                yield _row("corpus_has_not_shrunk", column, value >= _KEPT * least, seen, f"at least {_KEPT:.0%}")
+                yield audit_row(
+                    DOCUMENTS.name,
+                    "corpus_has_not_shrunk",
+                    column,
+                    value >= _KEPT * least,
+                    seen,
+                    f"at least {_KEPT:.0%}",
+                )
 
     def _sample(self, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
         rows = connection.execute(
@@ -147,19 +161,8 @@ class CorpusAudit:
             bound = limit * len(rows)
             success = value >= bound if least else value <= max(bound, 1)
             said = f"{'at least' if least else 'at most'} {limit:.1%}"
-            yield _row(name, column, success, f"{value:,} of {len(rows):,} documents", said)
+            yield audit_row(DOCUMENTS.name, name, column, success, f"{value:,} of {len(rows):,} documents", said)
 
 
 def _such_as(count: int, example: str | None) -> str:
     return f"{count:,} documents, such as {example}" if count else "no document"
-
-
-def _row(expectation: str, column: str, success: bool, observed: str, threshold: str) -> dict[str, Any]:
-    return {
-        "table": DOCUMENTS.name,
-        "expectation": expectation,
-        "column": column,
-        "success": success,
-        "observed": observed,
-        "threshold": threshold,
-    }

@@ -24,6 +24,7 @@ from millpond.publish import Audit, Batch
 from millpond.quality import balance
 from millpond.quality.files import misfits
 from millpond.quality.gx import great_expectations
+from millpond.quality.rows import audit_row
 from millpond.quality.suites import SUITES, Suite, columns, expectations
 from millpond.schemas import TABLES
 
@@ -68,9 +69,9 @@ class Gate:
         try:
             lines = balance.check(batch)
         except LedgerError as error:
-            self._write([*rows, _row("ops.ledger", "ledger_balances", "", False, str(error), "")])
+            self._write([*rows, audit_row("ops.ledger", "ledger_balances", "", False, str(error), "")])
             raise LedgerError(f"{error}; nothing was published; see {self.folder}/audit.json") from error
-        rows.append(_row("ops.ledger", "ledger_balances", "", True, f"{lines} lines", ""))
+        rows.append(audit_row("ops.ledger", "ledger_balances", "", True, f"{lines} lines", ""))
         self._write(rows)
         return rows
 
@@ -117,7 +118,7 @@ def _judge_suite(context: Any, suite: Suite, files: Sequence[str]) -> list[dict[
     floor = great_expectations("expectations").ExpectTableRowCountToBeBetween
     written = _count(files)
     if written == 0:
-        return [_row(suite.table, "row_floor", "", suite.floor == 0, "0 rows", f"at least {suite.floor}")]
+        return [audit_row(suite.table, "row_floor", "", suite.floor == 0, "0 rows", f"at least {suite.floor}")]
     built = [floor(min_value=max(suite.floor, 1)), *expectations(suite)]
     asset, frame = _frame(context, suite, files, columns(suite, built), written)
     named = context.suites.add(gx.ExpectationSuite(suite.table, expectations=built))
@@ -175,7 +176,7 @@ def _result_row(table: str, result: Any, written: int) -> dict[str, Any]:
     # Great Expectations passes an all-null column; a column whose values are judged may not be null.
     complete = not observed.get("nulls") and seen == written
     success = bool(result.success) and raised is None and complete
-    return _row(
+    return audit_row(
         table,
         result.expectation_config.type,
         column,
@@ -194,7 +195,7 @@ def _exception(info: Mapping[str, Any]) -> str | None:
 
 def _columns_match(table: str, files: Sequence[str]) -> dict[str, Any]:
     wrong = misfits(table, files)
-    return _row(table, "columns_match_the_table", "", not wrong, wrong[0] if wrong else "every file", "")
+    return audit_row(table, "columns_match_the_table", "", not wrong, wrong[0] if wrong else "every file", "")
 
 
 def _unique_key(table: str, files: Sequence[str]) -> dict[str, Any]:
@@ -206,18 +207,7 @@ def _unique_key(table: str, files: Sequence[str]) -> dict[str, Any]:
             [list(files)],
         ).fetchone()
     observed = f"{twice[:-1]} is there {twice[-1]} times" if twice else "no key twice"
-    return _row(table, "key_is_unique", "/".join(key), twice is None, observed, "")
-
-
-def _row(table: str, expectation: str, column: str, success: bool, observed: str, threshold: str) -> dict[str, Any]:
-    return {
-        "table": table,
-        "expectation": expectation,
-        "column": column or None,
-        "success": success,
-        "observed": observed,
-        "threshold": threshold or None,
-    }
+    return audit_row(table, "key_is_unique", "/".join(key), twice is None, observed, "")
 
 
 def _sentence(failed: Sequence[dict[str, Any]], folder: Path) -> str:

@@ -15,6 +15,7 @@ import duckdb
 
 from millpond.duck import connect, scan
 from millpond.publish import Batch
+from millpond.quality.rows import audit_row
 from millpond.schemas import CANDIDATES, DOCUMENTS, DUPLICATES, REJECTS
 
 
@@ -63,8 +64,14 @@ class RemovalCaps:
         if cluster is not None and cluster[2] >= self.judged_from:
             name, size, total = cluster
             said = f"{name} and its copies are {size:,} of {total:,} documents, {size / total:.1%}"
-            yield _row(
-                "largest_cluster_share", "cluster_id", size / total <= self.cluster_share, said, self.cluster_share
+            limit = self.cluster_share
+            yield audit_row(
+                DUPLICATES.name,
+                "largest_cluster_share",
+                "cluster_id",
+                size / total <= limit,
+                said,
+                f"at most {limit:.1%}",
             )
         for source in ("registered_domain", "crawl"):
             worst = connection.execute(
@@ -77,15 +84,7 @@ class RemovalCaps:
             if worst is not None:
                 name, gone, total = worst
                 said = f"{name} lost {gone:,} of {total:,} documents as copies, {gone / total:.1%}"
-                yield _row("removed_share", source, gone / total <= self.removed_share, said, self.removed_share)
-
-
-def _row(expectation: str, column: str, success: bool, observed: str, limit: float) -> dict[str, Any]:
-    return {
-        "table": DUPLICATES.name,
-        "expectation": expectation,
-        "column": column,
-        "success": success,
-        "observed": observed,
-        "threshold": f"at most {limit:.1%}",
-    }
+                limit = self.removed_share
+                yield audit_row(
+                    DUPLICATES.name, "removed_share", source, gone / total <= limit, said, f"at most {limit:.1%}"
+                )
