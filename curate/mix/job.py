@@ -8,7 +8,6 @@ with a reason: no component selects it, a cap, or it was not sampled. A run repl
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -64,8 +63,8 @@ def mix(lake: Lake, config: MixConfig) -> Outcome:
         return run.unchanged(release)
     faults.point("before-data")
     files = {name: lake.files(name, snapshot) for name, snapshot in snapshots.items()}
-    with closing(Selection(files[DOCUMENTS.name], files[CANDIDATES.name], config)) as selection:
-        _write(run, config, selection)
+    with connect() as connection:
+        _write(run, config, Selection(connection, files[DOCUMENTS.name], files[CANDIDATES.name], config))
     return run.done(run.publish(gate(lake)), "documents")
 
 

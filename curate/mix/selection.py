@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import duckdb
 import pyarrow as pa
 
 from millpond.curate.mix.config import Cap, Component, MixConfig
 from millpond.curate.mix.plan import Part, plan
-from millpond.duck import connect, scan
+from millpond.duck import scan
 
 _ROWS = 100_000
 #: A document's amount, by unit.
@@ -22,19 +23,24 @@ _AMOUNT = {"bytes": "text_bytes", "documents": "1"}
 
 
 class Selection:
-    """The documents of a corpus and what a mixture does with each, from the files of both tables."""
+    """The documents of a corpus and what a mixture does with each, from the files of both tables.
 
-    def __init__(self, documents: Sequence[str], candidates: Sequence[str], config: MixConfig) -> None:
+    `connection` is a database of its own: it keeps tables there.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        documents: Sequence[str],
+        candidates: Sequence[str],
+        config: MixConfig,
+    ) -> None:
         self.config = config
-        self._connection = connect()
+        self._connection = connection
         self._assign(documents, candidates)
         for component in config.components:
             for cap in component.caps:
                 self._bound(component, cap)
-
-    def close(self) -> None:
-        """Give back memory and files."""
-        self._connection.close()
 
     def available(self) -> dict[str, int]:
         """How much of each component its caps leave, in the configuration's unit."""

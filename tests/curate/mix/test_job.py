@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from mixtures import publish_corpus
 from millpond.curate.mix.config import MixConfig
 from millpond.curate.mix.job import mix, summary
 from millpond.curate.mix.selection import Selection
+from millpond.duck import connect
 from millpond.errors import ConfigError, LakeError, LedgerError
 from millpond.lake import Lake
 from millpond.publish import Batch
@@ -48,7 +48,8 @@ def config(*components: dict[str, Any], **settings: Any) -> MixConfig:
 def selected(lake: Lake, settings: MixConfig) -> tuple[Rows, Rows]:
     """Documents by id with what a mixture makes of them: those in it, and those that are not."""
     documents, candidates = (lake.files(f"corpus.{name}") for name in ("documents", "candidates"))
-    with closing(Selection(documents, candidates, settings)) as selection:
+    with connect() as connection:
+        selection = Selection(connection, documents, candidates, settings)
         rows = [row for batch in selection.rows() for row in batch.to_pylist()]
     known = {row["doc_id"]: row for row in lake.read("corpus.candidates").to_pylist()}
     parts = ([row for row in rows if bool(row["copies"]) is taken] for taken in (True, False))
