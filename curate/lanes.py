@@ -15,27 +15,8 @@ import numpy as np
 # Elements that real pages close, by the first three letters of their names: what an unclosed <p> or <li> adds to the
 # depth is put right by the parser.
 _NESTING = (
-    *(
-        "a",
-        "b",
-        "i",
-        "u",
-        "em",
-        "ol",
-        "ul",
-        "art",
-        "asi",
-        "blo",
-        "cen",
-        "div",
-        "fie",
-        "fig",
-        "fon",
-        "for",
-        "mai",
-        "nav",
-    ),
-    *("sec", "sma", "spa", "str", "sub", "sup", "tab"),
+    *("a", "b", "i", "u", "em", "ol", "ul", "art", "asi", "blo", "cen", "div", "fie", "fig", "fon", "for", "mai"),
+    *("nav", "sec", "sma", "spa", "str", "sub", "sup", "tab"),
 )
 #: Bytes of a name: letters in lower case, and what ends a name as zero.
 _FOLDED = np.arange(256, dtype=np.int32)

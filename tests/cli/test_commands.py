@@ -121,6 +121,18 @@ def test_tables_and_snapshots(whole: Whole) -> None:
     assert (snapshot["release"], int(snapshot["snapshot"])) == (2, whole.lake.tables()["corpus.documents"])
 
 
+def test_explain_shows_what_went_and_where_the_time_went(whole: Whole) -> None:
+    told = json.loads(call("curate", "explain", "--lake", whole.lake.uri, "--output", "json").out)
+    gone = sum(cost["documents"] for cost in told["costs"])
+    assert (told["candidates"], told["documents"]) == (40, whole.lake.rows("corpus.documents"))
+    assert gone == 40 - told["documents"] > 0 and told["token_bytes"] != 4.0
+    ended = call("curate", "explain", "--examples", "1", "--lake", whole.lake.uri)
+    assert ended.code == 0 and "time of 40 pages" in ended.out and "slowest pages" in ended.out
+    for cost in told["costs"]:
+        assert cost["rule"] in ended.out and len(cost["examples"]) == min(cost["documents"], 2)
+        assert all(example["url"] in ended.out for example in cost["examples"][:1])
+
+
 def test_saved_database_opens_in_plain_duckdb(whole: Whole, tmp_path: Path) -> None:
     path = tmp_path / "my lake.duckdb"
     ended = call("sql", "--save", path, "--lake", whole.lake.uri)
@@ -155,6 +167,8 @@ def test_every_command_writes_json_alone(whole: Whole, tmp_path: Path) -> None:
         (("run", whole.config), dict),
         (("ingest", "warc", whole.warc, "--config", whole.config), dict),
         *(((stage, "--config", whole.config), dict) for stage in STAGES[1:]),
+        (("curate", "explain"), dict),
+        (("curate", "recut", "--predict"), list),
         (("report", "--to", tmp_path / "page.html"), dict),
         (("sql", "from ops.audits"), list),
         (("sql", "--save", tmp_path / "x.duckdb"), dict),
