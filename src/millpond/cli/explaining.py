@@ -38,7 +38,7 @@ def show(lake: Lake, examples: int) -> None:
 
 
 def _row(cost: Cost) -> tuple[object, ...]:
-    bound = None if cost.threshold is None else f"{cost.threshold:.4g}"
+    bound = None if cost.threshold is None else f"{cost.threshold:,.6g}"
     return (
         *(cost.stage, cost.rule, bound, cost.documents, f"{cost.share:.1%}"),
         *(cost.fails, cost.alone, cost.words, cost.tokens, cost.source),
