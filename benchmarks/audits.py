@@ -29,7 +29,7 @@ from millpond.lake import Lake
 from millpond.progress import silence
 
 CLEAN, PAGES, SEEDS = 20, 200, 5
-#: The presets take turns, and so do extractors: what is clean does not depend on them.
+#: They take turns: what is clean does not depend on them.
 PRESETS = ("fineweb", "gopher", "c4", "none")
 
 _PAGE = """\
@@ -41,8 +41,8 @@ Written by `python -m benchmarks.audits` on {date} at commit {commit}.
 clean ones passed.
 
 A clean batch is a curation run over {pages} of {all:,} real pages, drawn with a seed of its own, by one of the presets
-{presets}; it passed if it was published. A corrupted batch is one of those corpora, changed as an error upstream
-would change it, and judged by the same gate; it was refused if the gate raised with the named audit.
+{presets}; it passed if it was published. A corrupted batch is one of those corpora, changed as an error
+upstream would change it, and judged by the same gate; it was refused if the gate raised with the named audit.
 
 {corruptions}
 """
