@@ -176,27 +176,37 @@ def _write(run: Run, spark: SparkSession, spec: TableSpec, rows: DataFrame) -> D
 
 
 def _account(ledger: Ledger, candidates: DataFrame, written: Mapping[str, DataFrame]) -> None:
-    """The ledger of a run, summed over the rows it wrote."""
+    """The ledger of a run, summed over the rows it wrote; one query, since each has a start-up of its own."""
     from pyspark.sql import functions as f
 
+    def sums(name: str, rows: DataFrame, reason: Column, columns: Sequence[str]) -> DataFrame:
+        sizes = f.array(*(f.coalesce(f.sum(column), f.lit(0)) for column in columns)).alias("sizes")
+        grouped = rows.groupBy(reason.alias("reason")).agg(f.count("*").alias("rows"), sizes)
+        return grouped.select(f.lit(name).alias("table"), "reason", "rows", "sizes")
+
     steps = ("body_bytes", "decoded_bytes", "extracted_bytes", "normalised_bytes", "cleaned_bytes", "text_bytes")
-    sums = (f.coalesce(f.sum(name), f.lit(0)).alias(name) for name in steps)
-    [total] = candidates.agg(f.count("*").alias("rows"), *sums).collect()
-    ledger.add("documents", "in", total["rows"])
-    ledger.add("bytes", "in", total["body_bytes"])
-    for step, before, after in zip(STEPS, steps, steps[1:], strict=False):
-        ledger.add("bytes", "transformed", total[before] - total[after], step)
     whole = candidates.select("doc_id", f.col("text_bytes").alias("before"))
-    [lost] = written[DOCUMENTS.name].join(whole, "doc_id").agg(f.sum(f.col("before") - f.col("text_bytes"))).collect()
-    ledger.add("bytes", "transformed", lost[0] or 0, REPEATED)
-    lines: tuple[tuple[TableSpec, Entry, Entry, Column], ...] = (
-        (DOCUMENTS, "out", "out", f.lit("")),
-        (REJECTS, "rejected", "removed", f.col("reason")),
-        (DUPLICATES, "duplicate", "removed", f.col("kind")),
+    kept = written[DOCUMENTS.name].join(whole, "doc_id").withColumn("lost", f.col("before") - f.col("text_bytes"))
+    text = ("text_bytes",)
+    lines = (
+        sums(CANDIDATES.name, candidates, f.lit(""), steps)
+        .union(sums(DOCUMENTS.name, kept, f.lit(""), (*text, "lost")))
+        .union(sums(REJECTS.name, written[REJECTS.name], f.col("reason"), text))
+        .union(sums(DUPLICATES.name, written[DUPLICATES.name], f.col("kind"), text))
     )
-    for spec, counted, weighed, reason in lines:
-        grouped = written[spec.name].groupBy(reason.alias("why"))
-        for row in grouped.agg(f.count("*").alias("n"), f.sum("text_bytes").alias("size")).collect():
-            ledger.add("documents", counted, row["n"], row["why"])
-            if row["size"]:
-                ledger.add("bytes", weighed, row["size"], row["why"])
+    entries: dict[str, tuple[Entry, Entry]] = {
+        CANDIDATES.name: ("in", "in"),
+        DOCUMENTS.name: ("out", "out"),
+        REJECTS.name: ("rejected", "removed"),
+        DUPLICATES.name: ("duplicate", "removed"),
+    }
+    for table, reason, rows, sizes in lines.collect():
+        counted, weighed = entries[table]
+        ledger.add("documents", counted, rows, reason)
+        if sizes[0]:
+            ledger.add("bytes", weighed, sizes[0], reason)
+        if table == CANDIDATES.name:
+            for step, before, after in zip(STEPS, sizes, sizes[1:], strict=False):
+                ledger.add("bytes", "transformed", before - after, step)
+        if table == DOCUMENTS.name:
+            ledger.add("bytes", "transformed", sizes[1], REPEATED)
