@@ -47,4 +47,4 @@ class Names:
 def name_words(key: str) -> set[str]:
     """The words of a container's key, of two letters or more; in lower case but for roles and properties."""
     words = _NAME.findall(key[:_KEY_CHARS])
-    return {word if ":" in word else word.lower() for word in words} if ":" in key else set(map(str.lower, words))
+    return set(words) if key.islower() else {word if ":" in word else word.lower() for word in words}
