@@ -50,6 +50,7 @@ _FLAGGED = (
     *("li", "main", "nav", "noscript", "ol", "p", "pre", "section", "table", "td", "th", "ul", "hidden"),
 )
 FLAGS = {name: 1 << place for place, name in enumerate(_FLAGGED)}
+_LINKED = FLAGS["a"]
 HEADING = sum(FLAGS[name] for name in _HEADINGS)
 
 #: Elements nested deeper are no containers of their own.
@@ -85,9 +86,8 @@ def read_blocks(tree: LexborHTMLParser) -> Blocks:
     # can be, since each answer is a call into C. The order says nothing of ends: an element has ended where the node
     # behind it comes. `stop` is that node's address for the innermost open element; only links, containers and what
     # holds no text are opened, and a container gets its columns with its first text.
-    found: list[tuple[str, int, int, int]] = []  # text, container, link characters, flags
-    containers: list[tuple[int, str, str, int, int]] = []  # parent, tag, key, first block, depth
-    ends: list[int] = []
+    found = Blocks([], [], [], [], [], [], [], [], [], [])
+    texts, ends = found.text, found.end
     opened: list[LexborNode] = []
     shown: list[tuple[int, int]] = []  # number and flags of those containers among the opened that have shown text
     pieces: list[str] = []
@@ -106,11 +106,18 @@ def read_blocks(tree: LexborHTMLParser) -> Blocks:
                 key, hidden = _key(node.attributes)
                 tag = node.tag or ""
                 flags |= FLAGS.get(tag, 0) | hidden
-                containers.append((number, tag, key, len(found), len(shown)))
+                found.parent.append(number)
+                found.tag.append(tag)
+                found.key.append(key)
+                found.first.append(len(texts))
+                found.depth.append(len(shown))
                 number = len(ends)
                 ends.append(0)
                 shown.append((number, flags))
-            found.append((text, number, link_chars, flags | (FLAGS["a"] if link_chars else 0)))
+            texts.append(text)
+            found.container.append(number)
+            found.link_chars.append(link_chars)
+            found.flags.append(flags | _LINKED if link_chars else flags)
         link_chars = 0
 
     kind_of = _kinds().get
@@ -124,8 +131,9 @@ def read_blocks(tree: LexborHTMLParser) -> Blocks:
                     flush()
                 opened.pop()
                 if len(shown) > len(opened):
-                    ends[shown.pop()[0]] = len(found)
-                preformatted -= kind == _PREFORMATTED
+                    ends[shown.pop()[0]] = len(texts)
+                if kind == _PREFORMATTED:
+                    preformatted -= 1
             elif kind == _LINK:
                 links -= 1
             else:
@@ -152,26 +160,35 @@ def read_blocks(tree: LexborHTMLParser) -> Blocks:
                 if len(opened) > _DEEPEST:
                     continue
                 opened.append(node)
-                preformatted += kind == _PREFORMATTED
+                if kind == _PREFORMATTED:
+                    preformatted += 1
             elif kind == _LINK:
                 links += 1
             else:
                 silent = True
                 if mathematics := _tex(node):
                     pieces.append(mathematics)
-            following, above = node.next, node.parent
-            while following is None and above is not None and open_elements and above.mem_id != open_elements[-1][2]:
-                following, above = above.next, above.parent  # of what is not opened itself
+            following = node.next
+            if following is None:
+                following = _after(node, open_elements[-1][2] if open_elements else 0)
             open_elements.append((stop, kind, address))
             if following is not None:
                 stop = following.mem_id
     if pieces:
         flush()
     for number, _ in shown:
-        ends[number] = len(found)
-    texts, places, linked, bits = map(list, zip(*found, strict=True)) if found else ([], [], [], [])
-    parents, tags, keys, firsts, depths = map(list, zip(*containers, strict=True)) if found else ([], [], [], [], [])
-    return Blocks(texts, places, linked, bits, parents, tags, keys, firsts, ends, depths)
+        ends[number] = len(texts)
+    return found
+
+
+def _after(node: LexborNode, inside: int) -> LexborNode | None:
+    """What comes after the last child of elements that are not opened themselves, below the one of that address."""
+    above = node.parent
+    while above is not None and above.mem_id != inside:
+        if (following := above.next) is not None:
+            return following
+        above = above.parent
+    return None
 
 
 @cache

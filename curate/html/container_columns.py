@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -67,14 +68,14 @@ class Sums:
 def container_columns(blocks: Blocks, sums: Sums, names: Names) -> Floats:
     """`COLUMNS` as rows, of each block."""
     index = np.arange(len(blocks))
-    container, parent, first, end, depth = (
-        np.array(column) for column in (blocks.container, blocks.parent, blocks.first, blocks.end, blocks.depth)
-    )
+    columns = (blocks.container, blocks.parent, blocks.first, blocks.end, blocks.depth)
+    container, parent, first, end, depth = (np.fromiter(column, np.int64, len(column)) for column in columns)
     other = len(_TAGS)
-    tags = np.array([_TAGS.get(tag, other) for tag in blocks.tag])
-    numbers: dict[str, int] = {}
-    key = np.array([numbers.setdefault(key, len(numbers)) for key in blocks.key])
-    scores = np.array(list(map(names.score, numbers))).T.take(key, axis=1)
+    tags = np.fromiter(map(_TAGS.get, blocks.tag, repeat(other)), np.int64, len(parent))
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(blocks.key))}
+    key = np.fromiter(map(numbers.__getitem__, blocks.key), np.int64, len(parent))
+    scored = np.fromiter(chain.from_iterable(map(names.score, numbers)), np.float64, 3 * len(numbers))
+    scores = scored.reshape(-1, 3).T.take(key, axis=1)
 
     size = end - first
     held = sums.between(first, end)
@@ -89,7 +90,7 @@ def container_columns(blocks: Blocks, sums: Sums, names: Names) -> Floats:
     in_group = np.bincount(group, weights=words)
     spread = np.bincount(group, weights=words**2) / members - (in_group / members) ** 2
     linked = np.bincount(group, weights=links) / np.maximum(np.bincount(group, weights=chars), 1)
-    of_groups = np.stack((members, in_group, in_group / total[Sums.WORDS], linked, spread))
+    of_groups = np.array((members, in_group, in_group / total[Sums.WORDS], linked, spread))
     table = np.concatenate(
         (
             (words, share, links / np.maximum(chars, 1), words / size, sentences / size, good),
@@ -132,17 +133,17 @@ def _along(scores: Floats, parent: Ints, depth: Ints) -> Floats:
     Each round reaches twice as far up, so the number of rounds is the logarithm of the depth.
     """
     count = len(parent)
-    lowest, highest, mean = np.append(scores, np.zeros((3, 1)), axis=1)  # above the first stands one without a name
-    up = np.append(parent, count)
+    lowest, highest, mean = np.concatenate((scores, np.zeros((3, 1))), axis=1)  # the last, above all, has no name
+    up = np.concatenate((parent, [count]))
     up[0] = count
     nearest = np.where((lowest != 0) | (highest != 0), np.arange(count + 1), up)
     nearest[count] = count
     total = mean.copy()
     for _ in range(int(depth.max() + 1).bit_length()):
-        np.minimum(lowest, lowest[up], out=lowest)
-        np.maximum(highest, highest[up], out=highest)
-        total += total[up]
-        nearest, up = nearest[nearest], up[up]
-    distance = np.append(depth, -1)
+        np.minimum(lowest, lowest.take(up), out=lowest)
+        np.maximum(highest, highest.take(up), out=highest)
+        total += total.take(up)
+        nearest, up = nearest.take(nearest), up.take(up)
+    distance = np.concatenate((depth, [-1]))
     distance -= distance[nearest]
-    return np.stack((lowest, highest, total, mean[nearest], distance))[:, :count]
+    return np.array((lowest, highest, total, mean[nearest], distance))[:, :count]

@@ -94,13 +94,13 @@ def features(blocks: Blocks, metadata: Metadata, url: str | None, names: Names) 
     """What the model sees of a page that has at least one block."""
     count = len(blocks)
     index = np.arange(count)
-    flags = np.array(blocks.flags, dtype=np.int64)
+    flags = np.fromiter(blocks.flags, np.int64, count)
     text = text_columns.count_texts(blocks.text)
     chars, words = text.chars, text.words
-    links = np.minimum(np.array(blocks.link_chars), chars)
+    links = np.minimum(np.fromiter(blocks.link_chars, np.int64, count), chars)
     density = links / chars
     sentence = text.ended & (words > 8)
-    sums = container_columns.Sums.of(np.stack((words, chars, links, sentence, words * sentence * (density < 0.3))))
+    sums = container_columns.Sums.of(np.array((words, chars, links, sentence, words * sentence * (density < 0.3))))
     total = sums.values[sums.WORDS, -1]
     copies = Counter(blocks.text)
 
@@ -111,7 +111,7 @@ def features(blocks: Blocks, metadata: Metadata, url: str | None, names: Names) 
     start = 0
     for part in (
         (words, density, chars / words, text.ended, text.commas, text.signs, text.digits / chars),
-        ([copies[text] for text in blocks.text],),
+        (list(map(copies.__getitem__, blocks.text)),),
         (flags & _INSIDE_BITS) != 0,
         (index / count, before / total, 1 - sums.values[sums.WORDS, 1:] / total, index, count - index),
         (index - np.maximum.accumulate(np.where(heading, index, -1)),),
@@ -132,15 +132,15 @@ def features(blocks: Blocks, metadata: Metadata, url: str | None, names: Names) 
             around[sums.WORDS] / (high - low),
             around[sums.LINKS] / around[sums.CHARS],
             around[sums.SENTENCES] / (high - low),
-            np.append(0, name[:-1]),
-            np.append(name[1:], 0),
+            np.concatenate(([0], name[:-1])),
+            np.concatenate((name[1:], [0])),
         ),
     )
     shares = ((flags & _ON_PAGE_BITS) != 0) @ words / total
     page = (
         *(count, total, sums.values[sums.LINKS, -1] / sums.values[sums.CHARS, -1], words @ text.ended / total),
         *((words > 25).mean(), *shares.tolist(), blocks.tag.count("article")),
-        *(*text_columns.count_cues(blocks.text), *_said(metadata, (url or "").lower())),
+        *(*text_columns.count_cues(blocks.text, text), *_said(metadata, (url or "").lower())),
     )
     out[start:] = np.array(page, dtype=np.float32)[:, None]
     return Features(out, words)

@@ -158,8 +158,8 @@ def _site(name: str | None, url: str | None) -> _Site:
     except ValueError:  # brackets that are no IPv6 address
         host = ""
     host = host.removeprefix("www.").rpartition(".")[0]
-    names = {_key(name or ""), _key(host), *map(_key, host.split("."))} - {""}
-    return _Site(frozenset(names), max(map(_key, host.split(".")), key=len))
+    labels = [_key(label) for label in host.split(".")]
+    return _Site(frozenset((_key(name or ""), _key(host), *labels)) - {""}, max(labels, key=len))
 
 
 def _key(text: str) -> str:

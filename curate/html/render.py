@@ -47,7 +47,7 @@ class _Lines:
 
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
-        self._nearest: dict[tuple[str, ...], list[int]] = {}
+        self._nearest: dict[tuple[str, ...], dict[int, int]] = {}
         self._begun: set[int] = set()
 
     def of(self, number: int) -> _Line:
@@ -69,22 +69,30 @@ class _Lines:
 
     def _above(self, container: int, *tags: str) -> int:
         """The number of the nearest container of these tags, this one included; -1 where there is none."""
-        if tags not in self._nearest:
-            nearest: list[int] = []
-            for number, (parent, tag) in enumerate(zip(self._blocks.parent, self._blocks.tag, strict=True)):
-                nearest.append(number if tag in tags else nearest[parent] if number else -1)
-            self._nearest[tags] = nearest
-        return self._nearest[tags][container]
+        nearest = self._nearest.setdefault(tags, {})
+        passed: list[int] = []
+        while container not in nearest:  # each is passed once, so all ways up together are linear
+            if self._blocks.tag[container] in tags:
+                nearest[container] = container
+            elif container == 0:
+                nearest[container] = -1
+            else:
+                passed.append(container)
+                container = self._blocks.parent[container]
+        found = nearest[container]
+        nearest.update(dict.fromkeys(passed, found))
+        return found
 
 
 def _plain(group: list[_Line]) -> Iterator[str]:
     """The lines of one table, one list, or of something else."""
+    if group[0].kind != "table":
+        yield from (f"- {line.text}" if line.begins else line.text for line in group)
+        return
     for _, part in groupby(group, key=lambda line: line.part):
-        lines = list(part)
-        if lines[0].kind == "table" and _is_row(lines):
-            yield " | ".join(line.text for line in lines)
-        else:
-            yield from (f"- {line.text}" if line.begins else line.text for line in lines)
+        row = list(part)
+        texts = [line.text for line in row]
+        yield from [" | ".join(texts)] if _is_row(row) else texts
 
 
 def _is_row(lines: list[_Line]) -> bool:
