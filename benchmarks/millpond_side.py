@@ -26,6 +26,7 @@ from spark_events import event_settings, shuffled_bytes
 import millpond.curate.job as curate_job
 import millpond.ingest.job as ingest_job
 from millpond.curate.config import CurateConfig
+from millpond.curate.times import Times
 from millpond.ingest.config import IngestConfig
 from millpond.lake import Lake
 from millpond.progress import silence
@@ -102,8 +103,10 @@ def main() -> None:
     with watched(curate_job, "curate", clock):
         curated = curate_job.curate(lake, config)
     spark.stop()  # the log of its events is whole
+    steps = Times.read(lake.run_folder(curated.run_id))
     report = {
         "seconds": clock.seconds,
+        "steps": {} if steps is None else steps.seconds,
         "shuffled_bytes": shuffled_bytes(events),
         "driver_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "documents": {"pages": ingested.counts, "documents": curated.counts},

@@ -15,15 +15,14 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from millpond.curate.config import CurateConfig
 from millpond.curate.dedup.minhash import MinHasher
-from millpond.curate.isolate import OK, Isolated
+from millpond.curate.isolate import OK, kept
 from millpond.curate.privacy.pii import mask
 from millpond.curate.privacy.span import KINDS
 from millpond.curate.signals.language import identify
@@ -43,13 +42,10 @@ _BYTES = ("normalised_bytes", "cleaned_bytes", "text_bytes")
 
 
 class Candidates:
-    """Turns batches of pages into batches of candidates; a context manager that holds the child process."""
+    """Turns batches of pages into batches of candidates."""
 
     def __init__(self, config: CurateConfig) -> None:
         self.config = config
-        self._child = Isolated(
-            "millpond.curate.extract:page", config.extract.timeout_seconds, config.extract.memory_mb
-        )
         banding = config.dedup.banding
         self._hasher = MinHasher(banding.num_perm, banding.ngram, config.dedup.seed, banding.shingles)
         self._measure = Measure(config)
@@ -57,18 +53,6 @@ class Candidates:
         self._settings = config.extract.model_dump_json()
         self.times = Times()
         """Where the time went."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the child process."""
-        self._child.close()
 
     def batch(self, pages: pa.RecordBatch) -> pa.RecordBatch:
         """Candidates of a batch of pages (at least columns `PAGE_COLUMNS`), in the same order.
@@ -149,7 +133,8 @@ class Candidates:
             "bounds": self._bounds,
         }
         start = time.perf_counter()
-        result = self._child.run(header, page["body"])
+        child = kept("millpond.curate.extract:page", settings.timeout_seconds, settings.memory_mb)
+        result = child.run(header, page["body"])
         self._took(page["url"], time.perf_counter() - start, result.header.get("seconds", {}))
         row.update(outcome=result.outcome, outcome_detail=result.detail)
         for name in _ANSWERED:

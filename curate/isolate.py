@@ -22,6 +22,7 @@ ends it.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import math
@@ -134,6 +135,9 @@ class Isolated:
             if death == f"signal:{signal.SIGALRM.value}":  # this process was held up past the alarm
                 return late
             return Result(Reason.EXTRACT_CRASH, death, {}, b"")
+        except BaseException:  # an answer that nobody waited for would be taken for the next item's
+            self.close()
+            raise
         outcome = str(answer.pop("outcome"))
         if outcome == Reason.EXTRACT_MEMORY:
             self.close()  # what failed half-way may hold memory the next item needs
@@ -156,6 +160,25 @@ class Isolated:
             self.close()
             raise IsolateError(f"{self.function}: cannot be run in a child process: {hello['detail']}")
         return child
+
+
+_kept: Isolated | None = None
+
+
+def kept(function: str, timeout_seconds: float, memory_mb: int) -> Isolated:
+    """The child of this process that runs `function` under these limits, for whoever asks next; there is one.
+
+    Starting one takes as long as a hundred pages, and a worker has many tasks. It ends with this process.
+    """
+    global _kept
+    settings = (function, timeout_seconds, memory_mb)
+    if _kept is None or settings != (_kept.function, _kept.timeout_seconds, _kept.memory_mb):
+        if _kept is not None:
+            _kept.close()
+            atexit.unregister(_kept.close)
+        _kept = Isolated(*settings)
+        atexit.register(_kept.close)
+    return _kept
 
 
 class _Child:

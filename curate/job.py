@@ -209,10 +209,10 @@ def _extracted(
     """Write the candidates of the pages that `pages` makes of a task's rows."""
 
     def split(batches: Batches) -> Iterator[tuple[str, pa.RecordBatch]]:
-        with Candidates(config) as candidates:
-            for batch in pages(batches):
-                yield CANDIDATES.name, candidates.batch(batch)
-            yield "times", candidates.times.note()
+        candidates = Candidates(config)
+        for batch in pages(batches):
+            yield CANDIDATES.name, candidates.batch(batch)
+        yield "times", candidates.times.note()
 
     folders = {CANDIDATES.name: run.lake.data_folder(CANDIDATES.name)}
     written = write_tables(rows, folders, split)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,9 +48,8 @@ def pages(*changes: dict[str, Any]) -> pa.RecordBatch:
 
 
 @pytest.fixture(scope="module")
-def candidates() -> Iterator[Candidates]:
-    with Candidates(CurateConfig()) as running:
-        yield running
+def candidates() -> Candidates:
+    return Candidates(CurateConfig())
 
 
 def test_a_page_with_text(candidates: Candidates) -> None:
@@ -112,8 +110,8 @@ def test_a_text_that_loses_every_line_is_left_to_the_rules(candidates: Candidate
 def test_signals_and_language_do_not_depend_on_the_preset(candidates: Candidates) -> None:
     text = "Une ligne courte\nici\n" * 3 + "\n".join(PARAGRAPH.format(n=n) for n in range(6))
     batch = pages({"body": text.encode(), "content_type": "text/plain"})
-    with Candidates(CurateConfig.from_mapping({"rules": {"preset": "api-docs"}}, "test")) as other:
-        [cut], [whole] = candidates.batch(batch).to_pylist(), other.batch(batch).to_pylist()
+    other = Candidates(CurateConfig.from_mapping({"rules": {"preset": "api-docs"}}, "test"))
+    [cut], [whole] = candidates.batch(batch).to_pylist(), other.batch(batch).to_pylist()
     assert "ici" in whole["text"] and "ici" not in cut["text"]
     names = ("language", "language_score", *(name for name, _ in SIGNALS))
     assert [cut[name] for name in names] == [whole[name] for name in names]
@@ -138,8 +136,8 @@ def test_personal_data_is_masked_behind_the_line_rules(candidates: Candidates) -
 def test_flagged_words_are_counted_before_the_line_rules(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_text("# a comment\n\nParagraph\nhas to be\n")
-    with Candidates(CurateConfig.from_mapping({"flagged": {"words": {"en": str(path)}}}, "test")) as running:
-        [row] = running.batch(pages({})).to_pylist()
+    running = Candidates(CurateConfig.from_mapping({"flagged": {"words": {"en": str(path)}}}, "test"))
+    [row] = running.batch(pages({})).to_pylist()
     assert row["flagged_word_count"] == 24
     assert row["flagged_word_ratio"] == 24 / row["word_count"]
 
@@ -178,10 +176,10 @@ def test_settings_reach_the_work() -> None:
         },
         "test",
     )
-    with Candidates(config) as running:
-        rows = running.batch(
-            pages({"body": b"one line\n", "content_type": "text/plain"}, {"body": b"x" * 5001}, {})
-        ).to_pylist()
+    running = Candidates(config)
+    rows = running.batch(
+        pages({"body": b"one line\n", "content_type": "text/plain"}, {"body": b"x" * 5001}, {})
+    ).to_pylist()
     assert rows[0]["text"] == "one line\n"
     assert len(rows[0]["minhash"]) == 4 * 16
     assert (rows[1]["outcome"], rows[1]["body_bytes"]) == ("too_large", 5001)
@@ -191,8 +189,8 @@ def test_settings_reach_the_work() -> None:
 def test_a_page_that_kills_its_reader_leaves_its_neighbours_alone() -> None:
     config = CurateConfig.from_mapping({"extract": {"extractor": "trafilatura", "timeout_seconds": 0.4}}, "test")
     slow = PAGE.format("a<br>" * 19_900).encode()
-    with Candidates(config) as running:
-        rows = running.batch(pages({}, {"body": slow}, {})).to_pylist()
+    running = Candidates(config)
+    rows = running.batch(pages({}, {"body": slow}, {})).to_pylist()
     assert [row["outcome"] for row in (rows[0], rows[2])] == ["ok", "ok"]
     assert rows[0]["text"] == rows[2]["text"]
     assert (rows[1]["outcome"], rows[1]["outcome_detail"]) == ("extract_timeout", "0.4 s")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.isolate import Isolated, IsolateError, Result
+from millpond.curate.isolate import Isolated, IsolateError, Result, kept
 
 HERE = Path(__file__).parent
 
@@ -122,6 +122,34 @@ def test_the_child_does_not_outlive_its_parent(tmp_path: Path, busy: bool) -> No
     deadline = time.monotonic() + 10
     while running(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert not running(pid)
+
+
+def test_an_answer_that_nobody_waited_for_is_not_the_next_items(child: Isolated) -> None:
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        assert echo(child).outcome == "ok"
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Interrupted):
+            child.run({"do": "hang"}, b"")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert echo(child).outcome == "ok"
+
+
+def test_a_process_keeps_one_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    first = kept("poison:act", 5.0, 512)
+    pid = first.run({"do": "pid"}, b"").header["pid"]
+    assert kept("poison:act", 5.0, 512).run({"do": "pid"}, b"").header["pid"] == pid
+    assert kept("poison:act", 5.0, 600).run({"do": "pid"}, b"").header["pid"] != pid
     assert not running(pid)
 
 
