@@ -34,7 +34,7 @@ from millpond.curate.html.blocks import Blocks, read_blocks
 from millpond.curate.html.container_names import Names, name_words
 from millpond.curate.html.features import FEATURES, Features, features, page_features
 from millpond.curate.html.forest import Forest
-from millpond.curate.html.main_text import PAGE_TYPES, best_choice
+from millpond.curate.html.main_text import PAGE_TYPES, best_choice, without_copies
 from millpond.curate.html.metadata import Metadata, read_metadata
 
 FOLDS = 5
@@ -237,7 +237,7 @@ def _judged(page: Page, shares: Shares, blocks: Forest, kinds: Forest) -> dict[s
     if len(page.blocks):
         [found] = columns([page], shares, seen=False)
         chances = 1 / (1 + np.exp(-blocks.judge(found.columns)[:, 0]))
-        score = page.score(best_choice(chances, found.words).tolist())
+        score = page.score(without_copies(best_choice(chances, found.words), page.blocks.text, found.words))
         choices = (best_choice(np.clip(page.share, 0, 1), page.counts + 1e-9), np.flatnonzero(page.share > 0.5))
         ceiling = max(page.score(choice.tolist()) for choice in choices)
         kind = PAGE_TYPES[int(kinds.judge(page_features(found)[:, None])[0].argmax())]

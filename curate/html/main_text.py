@@ -2,12 +2,14 @@
 
 A forest gives each block the chance that it belongs; the blocks are kept whose expected F1 is the highest, so a page
 on which nothing is certain keeps its likeliest part instead of nothing (Lewis 1995, "Evaluating and optimizing
-autonomous text classification systems": the best cut lies at half the F1 that is reached). The model was trained
-on annotated pages by `benchmarks/extraction_fit.py`; `docs/extraction.md` has its cross-validated scores.
+autonomous text classification systems": the best cut lies at half the F1 that is reached). Of blocks that say the
+same the first is kept. The model was trained on annotated pages by `benchmarks/extraction_fit.py`;
+`docs/extraction.md` has its cross-validated scores.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -29,6 +31,9 @@ PAGE_TYPES = ("article", "collection", "documentation", "forum", "listing", "pro
 MODEL = Path(__file__).with_name("model.npz")
 #: A JSON-LD body stands in for a page without text where it has this many characters.
 _BODY_CHARS = 200
+#: Blocks of so many words are not said twice. Pages repeat them in a summary above its details, behind tabs, for
+#: small screens and for readers without scripts; shorter ones, labels and table cells, come again in their own right.
+_REPEATED_WORDS = 10
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,9 @@ def main_text(html: bytes, url: str | None, latest: date | None, config: Extract
     model = _model()
     found = features(blocks, metadata, url, model.names)
     chances = 1 / (1 + np.exp(-model.blocks.judge(found.columns)[:, 0]))
-    kept = best_choice(chances, found.words)
+    kept = without_copies(best_choice(chances, found.words), blocks.text, found.words)
     kind = int(model.pages.judge(page_features(found)[:, None])[0].argmax())
-    return MainText(render(blocks, kept.tolist(), config), PAGE_TYPES[kind], metadata)
+    return MainText(render(blocks, kept, config), PAGE_TYPES[kind], metadata)
 
 
 def best_choice(chances: npt.NDArray[np.float64], words: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
@@ -87,3 +92,15 @@ def best_choice(chances: npt.NDArray[np.float64], words: npt.NDArray[np.float64]
     expected = np.cumsum((chances * words)[order])
     scores = 2 * expected / (np.cumsum(words[order]) + expected[-1])
     return np.sort(order[: int(np.argmax(scores)) + 1])
+
+
+def without_copies(kept: npt.NDArray[np.intp], texts: Sequence[str], words: npt.NDArray[np.float64]) -> list[int]:
+    """Those of the chosen blocks that do not repeat a longer text that stands before them."""
+    seen: set[str] = set()
+    result = []
+    for place, long in zip(kept.tolist(), (words[kept] >= _REPEATED_WORDS).tolist(), strict=True):
+        if not long or texts[place] not in seen:
+            result.append(place)
+        if long:
+            seen.add(texts[place])
+    return result
