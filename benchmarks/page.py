@@ -132,7 +132,7 @@ def write(results: Results, path: Path) -> None:
         files=pages["files"],
         lost=_lost(results),
     )
-    parts = [introduction, comparison(results), method, _profile(results), _audits(results)]
+    parts = [introduction, comparison(results), method, _profile(results), _steps(results), _audits(results)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(part for part in parts if part))
 
@@ -200,6 +200,26 @@ def _profile(results: Results) -> str:
             rows.append((part, f"{quarter:.1f}", f"{seconds:.1f}", f"{each:.2f}"))
         columns = (side["label"], "quarter, s", "all, s", "ms a page, as a slope")
         text.append(table(columns, rows))
+    return "\n".join(text)
+
+
+def _steps(results: Results) -> str:
+    """What the tasks of `curate: extract` spend their time on, and what is shuffled after them."""
+    between = results["pages"]["pages"] - results["pages"]["quarter"]
+    text = [
+        "## Steps of extraction\n\nSeconds of tasks, as `millpond curate explain` shows them; two run at a time. "
+        "`isolation` is the handing over of pages to\na process that can be killed, and that one's start.\n"
+    ]
+    for side in results["sides"]:
+        if not side["all"].get("steps"):
+            continue
+        spent = {name: seconds - side["quarter"]["steps"][name] for name, seconds in side["all"]["steps"].items()}
+        rows = [
+            (name, f"{seconds / between * 1000:.2f}", f"{seconds / sum(spent.values()):.1%}")
+            for name, seconds in spent.items()
+        ]
+        text.append(table((side["label"], "ms a page, as a slope", "share"), rows))
+        text.append(f"Shuffled: {side['all']['shuffled_bytes'] / side['all']['kept']:,.0f} bytes a document kept.\n")
     return "\n".join(text)
 
 

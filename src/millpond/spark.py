@@ -62,12 +62,6 @@ _LOCAL = {
     "spark.driver.memory": "4g",
     "spark.sql.shuffle.partitions": "8",
 }
-#: On one machine the JVM shares the cores with the workers, and most of its code runs for seconds: its second compiler
-#: takes more time there than it saves. It gets what has run ten times as often as by default.
-_LATE_OPTIMISING = (
-    "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
-    "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
-)
 
 
 def session(name: str, settings: Mapping[str, str] | None = None) -> SparkSession:
@@ -86,9 +80,9 @@ def session(name: str, settings: Mapping[str, str] | None = None) -> SparkSessio
         return active
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    if (found := find_java()) is None:
+    if (java := find_java()) is None:
         raise MillpondError(f"{ADVICE}; `millpond doctor` shows what is there")
-    os.environ["JAVA_HOME"] = str(found[0])
+    os.environ["JAVA_HOME"] = str(java[0])
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # under spark-submit the JVM runs already and knows its settings
         SparkContext._ensure_initialized()
@@ -96,11 +90,11 @@ def session(name: str, settings: Mapping[str, str] | None = None) -> SparkSessio
     defaults = {**_DEFAULTS, **(settings or {})}
     if not launcher.contains("spark.master"):
         warehouse = Path(os.environ.get("TMPDIR", "/tmp")) / f"millpond-warehouse-{os.getuid()}"
-        java = f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()} {_LATE_OPTIMISING}"
+        quiet = f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}"
         defaults = {
             **_LOCAL,
             "spark.master": "local[*]",
-            "spark.driver.extraJavaOptions": java,
+            "spark.driver.extraJavaOptions": quiet,
             "spark.sql.warehouse.dir": str(warehouse),
             **defaults,
         }
