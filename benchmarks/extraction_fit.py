@@ -237,7 +237,7 @@ def _judged(page: Page, shares: Shares, blocks: Forest, kinds: Forest) -> dict[s
     if len(page.blocks):
         [found] = columns([page], shares, seen=False)
         chances = 1 / (1 + np.exp(-blocks.judge(found.columns)[:, 0]))
-        score = page.score(without_copies(best_choice(chances, found.words), page.blocks.text, found.words))
+        score = page.score(without_copies(page.blocks, best_choice(chances, found.words).tolist(), found.words))
         choices = (best_choice(np.clip(page.share, 0, 1), page.counts + 1e-9), np.flatnonzero(page.share > 0.5))
         ceiling = max(page.score(choice.tolist()) for choice in choices)
         kind = PAGE_TYPES[int(kinds.judge(page_features(found)[:, None])[0].argmax())]

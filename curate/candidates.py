@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from millpond.curate.config import CurateConfig
 from millpond.curate.dedup.minhash import MinHasher
-from millpond.curate.isolate import OK, kept
+from millpond.curate.isolate import OK, shared_child
 from millpond.curate.privacy.pii import mask
 from millpond.curate.privacy.span import KINDS
 from millpond.curate.signals.language import identify
@@ -133,7 +133,7 @@ class Candidates:
             "bounds": self._bounds,
         }
         start = time.perf_counter()
-        child = kept("millpond.curate.extract:page", settings.timeout_seconds, settings.memory_mb)
+        child = shared_child("millpond.curate.extract:page", settings.timeout_seconds, settings.memory_mb)
         result = child.run(header, page["body"])
         self._took(page["url"], time.perf_counter() - start, result.header.get("seconds", {}))
         row.update(outcome=result.outcome, outcome_detail=result.detail)

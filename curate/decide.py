@@ -32,7 +32,7 @@ from millpond.schemas import CANDIDATES, CONTAMINATION, DOCUMENTS, DUPLICATES, R
 from millpond.spark import read_files, write_table
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 #: Steps between the byte counts of a candidate, in order.
 STEPS = ("decode", "extract", "normalise", "line_rules", "mask")
@@ -176,23 +176,26 @@ def _write(run: Run, spark: SparkSession, spec: TableSpec, rows: DataFrame) -> D
 
 
 def _account(ledger: Ledger, candidates: DataFrame, written: Mapping[str, DataFrame]) -> None:
-    """The ledger of a run, summed over the rows it wrote; one query, since each has a start-up of its own."""
+    """The ledger of a run, summed over the rows it wrote; one query, since each query has a start-up of its own."""
     from pyspark.sql import functions as f
 
-    def sums(name: str, rows: DataFrame, reason: Column, columns: Sequence[str]) -> DataFrame:
-        sizes = f.array(*(f.coalesce(f.sum(column), f.lit(0)) for column in columns)).alias("sizes")
-        grouped = rows.groupBy(reason.alias("reason")).agg(f.count("*").alias("rows"), sizes)
-        return grouped.select(f.lit(name).alias("table"), "reason", "rows", "sizes")
+    def sums(spec: TableSpec, rows: DataFrame, reason: str | None, columns: Sequence[str]) -> DataFrame:
+        """One row for the table, or for each reason: `count` rows, and the sum of each column in `sizes`."""
+        grouped = rows.groupBy(*([reason] if reason else [])).agg(
+            f.count("*").alias("count"),
+            f.array(*(f.coalesce(f.sum(column), f.lit(0)) for column in columns)).alias("sizes"),
+        )
+        said = f.col(reason) if reason else f.lit("")
+        return grouped.select(f.lit(spec.name).alias("table"), said.alias("reason"), "count", "sizes")
 
     steps = ("body_bytes", "decoded_bytes", "extracted_bytes", "normalised_bytes", "cleaned_bytes", "text_bytes")
     whole = candidates.select("doc_id", f.col("text_bytes").alias("before"))
-    kept = written[DOCUMENTS.name].join(whole, "doc_id").withColumn("lost", f.col("before") - f.col("text_bytes"))
-    text = ("text_bytes",)
+    kept = written[DOCUMENTS.name].join(whole, "doc_id", "left").withColumn("lost", f.expr("before - text_bytes"))
     lines = (
-        sums(CANDIDATES.name, candidates, f.lit(""), steps)
-        .union(sums(DOCUMENTS.name, kept, f.lit(""), (*text, "lost")))
-        .union(sums(REJECTS.name, written[REJECTS.name], f.col("reason"), text))
-        .union(sums(DUPLICATES.name, written[DUPLICATES.name], f.col("kind"), text))
+        sums(CANDIDATES, candidates, None, steps)
+        .union(sums(DOCUMENTS, kept, None, ("text_bytes", "lost")))
+        .union(sums(REJECTS, written[REJECTS.name], "reason", ("text_bytes",)))
+        .union(sums(DUPLICATES, written[DUPLICATES.name], "kind", ("text_bytes",)))
     )
     entries: dict[str, tuple[Entry, Entry]] = {
         CANDIDATES.name: ("in", "in"),
@@ -200,10 +203,10 @@ def _account(ledger: Ledger, candidates: DataFrame, written: Mapping[str, DataFr
         REJECTS.name: ("rejected", "removed"),
         DUPLICATES.name: ("duplicate", "removed"),
     }
-    for table, reason, rows, sizes in lines.collect():
+    for table, reason, count, sizes in lines.collect():
         counted, weighed = entries[table]
-        ledger.add("documents", counted, rows, reason)
-        if sizes[0]:
+        ledger.add("documents", counted, count, reason)
+        if sizes[0] or not reason:
             ledger.add("bytes", weighed, sizes[0], reason)
         if table == CANDIDATES.name:
             for step, before, after in zip(STEPS, sizes, sizes[1:], strict=False):

@@ -30,7 +30,7 @@ from resiliparse.parse.html import HTMLTree
 
 from millpond import __version__
 from millpond.curate.html.config import ExtractConfig
-from millpond.curate.html.main_text import MODEL, main_text
+from millpond.curate.html.main_text import MODEL, REVISION, main_text
 from millpond.curate.isolate import OK
 from millpond.curate.lanes import LAST_LIMITS, LIMITS, many_options, too_much
 from millpond.curate.normalise import normalise
@@ -191,7 +191,7 @@ def _version(package: str) -> str:
 
 @cache
 def _own_version() -> str:
-    return f"millpond {__version__}+{hashlib.sha256(MODEL.read_bytes()).hexdigest()[:8]}"
+    return f"millpond {__version__}+{REVISION}.{hashlib.sha256(MODEL.read_bytes()).hexdigest()[:8]}"
 
 
 def _by_millpond(html: bytes, url: str | None, latest: datetime.date, config: ExtractConfig) -> Extraction:

@@ -22,7 +22,6 @@ ends it.
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import json
 import math
@@ -55,6 +54,8 @@ _REAP_SECONDS = 10.0
 #: How long after its time is up a child whose parent does not kill it ends itself.
 _ALARM_SECONDS = 2.0
 _DETAIL_CHARS = 300
+#: A child of so many items makes room for a fresh one: what they left behind is bounded.
+_MOST_ITEMS = 10_000
 #: Outcomes that end the child.
 _LOST = (Reason.EXTRACT_MEMORY, Reason.EXTRACT_TIMEOUT, Reason.EXTRACT_CRASH)
 
@@ -95,6 +96,7 @@ class Isolated:
         self.memory_mb = memory_mb
         self.starts = 0
         self._child: _Child | None = None
+        self._items = 0
 
     def __enter__(self) -> Self:
         return self
@@ -120,7 +122,10 @@ class Isolated:
             child.kill()
 
     def _attempt(self, header: Mapping[str, Any], payload: bytes) -> Result:
+        if self._items == _MOST_ITEMS:
+            self.close()
         child = self._child or self._start()
+        self._items += 1
         late = Result(Reason.EXTRACT_TIMEOUT, f"{self.timeout_seconds:g} s", {}, b"")
         deadline = time.monotonic() + self.timeout_seconds
         try:
@@ -144,41 +149,42 @@ class Isolated:
         return Result(outcome, answer.pop("detail", None), answer, data)
 
     def _start(self) -> _Child:
-        child = self._child = _Child(self.function, self.memory_mb, self.timeout_seconds)
+        child = _Child(self.function, self.memory_mb, self.timeout_seconds)
         self.starts += 1
         try:
             hello, _ = child.receive(time.monotonic() + _START_SECONDS)
         except _ChildGoneError:
-            self._child = None
             death = child.bury()
             raise IsolateError(f"{self.function}: its child process ended at its start ({death})") from None
-        except TimeoutError:
-            self.close()
+        except BaseException as error:
+            child.kill()
+            if not isinstance(error, TimeoutError):
+                raise
             message = f"{self.function}: its child process did not start in {_START_SECONDS:g} s"
             raise IsolateError(message) from None
         if hello["outcome"] != OK:
-            self.close()
+            child.kill()
             raise IsolateError(f"{self.function}: cannot be run in a child process: {hello['detail']}")
+        self._child, self._items = child, 0
         return child
 
 
-_kept: Isolated | None = None
+_shared: Isolated | None = None
 
 
-def kept(function: str, timeout_seconds: float, memory_mb: int) -> Isolated:
+def shared_child(function: str, timeout_seconds: float, memory_mb: int) -> Isolated:
     """The child of this process that runs `function` under these limits, for whoever asks next; there is one.
 
-    Starting one takes as long as a hundred pages, and a worker has many tasks. It ends with this process.
+    Starting one takes as long as a hundred pages, and a worker has many tasks. It ends with this process. It is not
+    for several threads, nor for a process that is forked after it was used.
     """
-    global _kept
+    global _shared
     settings = (function, timeout_seconds, memory_mb)
-    if _kept is None or settings != (_kept.function, _kept.timeout_seconds, _kept.memory_mb):
-        if _kept is not None:
-            _kept.close()
-            atexit.unregister(_kept.close)
-        _kept = Isolated(*settings)
-        atexit.register(_kept.close)
-    return _kept
+    if _shared is None or settings != (_shared.function, _shared.timeout_seconds, _shared.memory_mb):
+        if _shared is not None:
+            _shared.close()
+        _shared = Isolated(*settings)
+    return _shared
 
 
 class _Child:

@@ -22,21 +22,24 @@ class Names:
     def __init__(self, scores: Mapping[str, float]) -> None:
         self.scores = scores
         self._kept_keys = lru_cache(_MOST_KEYS)(self._of_key)
-        self._kept_words = lru_cache(_MOST_WORDS)(self._of_word)
+        self._kept_words = lru_cache(_MOST_WORDS)(self._by_ends)
 
     def score(self, key: str) -> tuple[float, float, float]:
         """Lowest, highest and mean score of the words of a container's key; zeros where none is known."""
         return self._kept_keys(key[:_KEY_CHARS])
 
     def _of_key(self, key: str) -> tuple[float, float, float]:
-        found = sorted([score for score in map(self._kept_words, name_words(key)) if score is not None])
+        found = sorted([score for score in map(self._of_word, name_words(key)) if score is not None])
         return (found[0], found[-1], sum(found) / len(found)) if found else (0.0, 0.0, 0.0)
 
     def _of_word(self, word: str) -> float | None:
-        known = self.scores.get
-        score = known(word)
+        score = self.scores.get(word)
         if score is not None or not 6 <= len(word) <= 40 or ":" in word:
             return score
+        return self._kept_words(word)
+
+    def _by_ends(self, word: str) -> float | None:
+        known = self.scores.get
         for size in range(len(word) - 1, 2, -1):
             first, last = known(word[:size]), known(word[-size:])
             if first is not None or last is not None:

@@ -30,12 +30,17 @@ class _Line(NamedTuple):
     """It is the first line of a list's item."""
 
 
+def wanted(blocks: Blocks, numbers: Iterable[int], config: ExtractConfig) -> list[int]:
+    """Those of the blocks that no setting leaves out."""
+    parts = (("pre", config.code), ("table", config.tables), ("figcaption", config.captions))
+    left_out = sum(FLAGS[name] for name, stays in parts if not stays)
+    return [number for number in numbers if not blocks.flags[number] & left_out]
+
+
 def render(blocks: Blocks, kept: Iterable[int], config: ExtractConfig) -> str:
     """The text of the blocks with these numbers, in ascending order. Time is linear in blocks and containers."""
-    wanted = (("pre", config.code), ("table", config.tables), ("figcaption", config.captions))
-    left_out = sum(FLAGS[name] for name, stays in wanted if not stays)
     lines = _Lines(blocks)
-    found = [lines.of(number) for number in kept if not blocks.flags[number] & left_out]
+    found = [lines.of(number) for number in kept]
     groups = (list(group) for _, group in groupby(found, key=lambda line: (line.kind, line.whole)))
     if config.markup == "markdown":
         return "\n\n".join("\n".join(_markdown(group)) for group in groups)

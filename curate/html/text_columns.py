@@ -131,17 +131,20 @@ def described(texts: Sequence[str], chars: Ints, metadata: Metadata) -> Floats:
             rows[row] = -1
             continue
         places = np.flatnonzero((chars >= least * len(source)) & (chars <= most * len(source)))
-        beginnings = [texts[place][: 2 * len(source)] for place in places.tolist()]
-        rows[row, places] = [len(wanted.intersection(text.lower().split())) / len(wanted) for text in beginnings]
+        parts = [texts[place][: 2 * len(source)].lower().split() for place in places.tolist()]
+        rows[row, places] = [len(wanted.intersection(part)) / len(wanted) for part in parts]
         found = np.flatnonzero(rows[row] >= enough)
         if len(found) and len(wanted) > 1:
             rows[row + 1] = np.arcsinh(index - found[0])
     body = " ".join((metadata.article_body or "").split())
     if len(body) > _HEADING_CHARS:
-        pieces: str | set[str] = body
-        if len(texts) > _MANY_BLOCKS:  # each looking through the whole text is quadratic
-            pieces = {body[place : place + _BODY_CHARS] for place in range(len(body) - _BODY_CHARS + 1)}
-        rows[4] = [len(text) >= _BODY_CHARS and text[:_BODY_CHARS] in pieces for text in texts]
+        beginnings = {text[:_BODY_CHARS] for text in texts if len(text) >= _BODY_CHARS}
+        if len(beginnings) > _MANY_BLOCKS:  # each looking through the whole text is quadratic
+            pieces = (body[place : place + _BODY_CHARS] for place in range(len(body) - _BODY_CHARS + 1))
+            said = beginnings.intersection(pieces)
+        else:
+            said = {text for text in beginnings if text in body}
+        rows[4] = [text[:_BODY_CHARS] in said for text in texts]
     else:
         rows[4] = -1
     return rows

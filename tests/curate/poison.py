@@ -25,6 +25,9 @@ def act(header: Mapping[str, Any], payload: bytes) -> tuple[dict[str, Any], byte
             os._exit(1)
         case "hang":
             time.sleep(3600)
+        case "late":
+            time.sleep(0.3)
+            return {}, b"too late"
         case "once":
             mark = Path(header["mark"])
             if not mark.exists():

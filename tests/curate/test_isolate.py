@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.isolate import Isolated, IsolateError, Result, kept
+from millpond.curate.isolate import Isolated, IsolateError, Result, shared_child
 
 HERE = Path(__file__).parent
 
@@ -137,19 +137,26 @@ def test_an_answer_that_nobody_waited_for_is_not_the_next_items(child: Isolated)
         assert echo(child).outcome == "ok"
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(Interrupted):
-            child.run({"do": "hang"}, b"")
+            child.run({"do": "late"}, b"")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert echo(child).outcome == "ok"
+    assert echo(child).payload == b"still here"
+    assert child.starts == 2
+
+
+def test_what_items_leave_behind_is_bounded(child: Isolated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("millpond.curate.isolate._MOST_ITEMS", 3)
+    assert [echo(child).payload for _ in range(7)] == [b"still here"] * 7
+    assert child.starts == 3
 
 
 def test_a_process_keeps_one_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
-    first = kept("poison:act", 5.0, 512)
+    first = shared_child("poison:act", 5.0, 512)
     pid = first.run({"do": "pid"}, b"").header["pid"]
-    assert kept("poison:act", 5.0, 512).run({"do": "pid"}, b"").header["pid"] == pid
-    assert kept("poison:act", 5.0, 600).run({"do": "pid"}, b"").header["pid"] != pid
+    assert shared_child("poison:act", 5.0, 512).run({"do": "pid"}, b"").header["pid"] == pid
+    assert shared_child("poison:act", 5.0, 600).run({"do": "pid"}, b"").header["pid"] != pid
     assert not running(pid)
 
 

@@ -12,7 +12,7 @@ from millpond.curate.html.blocks import read_blocks
 from millpond.curate.html.container_names import Names
 from millpond.curate.html.features import FEATURES, features
 from millpond.curate.html.forest import Forest
-from millpond.curate.html.main_text import MODEL, Model, best_choice, without_copies
+from millpond.curate.html.main_text import MODEL, Model, best_choice
 from millpond.curate.html.metadata import read_metadata
 
 
@@ -79,11 +79,3 @@ def test_the_best_choice_has_the_highest_expected_f1() -> None:
 
 def test_something_is_kept_where_nothing_is_likely() -> None:
     assert best_choice(np.array([0.01, 0.02]), np.array([5.0, 5.0])).tolist() != []
-
-
-def test_longer_texts_are_said_once() -> None:
-    long, other = "This sentence has ten words and so is a longer text.", "Another one."
-    texts = [long, other, "left out", long, other, long]
-    words = np.array([11.0, 2.0, 2.0, 11.0, 2.0, 11.0])
-    assert without_copies(np.array([0, 1, 3, 4]), texts, words) == [0, 1, 4]
-    assert without_copies(np.array([3, 4, 5]), texts, words) == [3, 4]

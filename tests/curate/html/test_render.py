@@ -9,7 +9,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from millpond.curate.html.blocks import read_blocks
 from millpond.curate.html.config import ExtractConfig
-from millpond.curate.html.render import render
+from millpond.curate.html.render import render, wanted
 
 PAGE = """<h2>Title</h2><p>One.</p><ul><li>first<br>more</li><li><p>second</p><p>still</p></li></ul>
 <table><tr><th>name</th><th>size</th></tr><tr><td>a</td><td>1</td></tr></table>
@@ -19,7 +19,8 @@ PAGE = """<h2>Title</h2><p>One.</p><ul><li>first<br>more</li><li><p>second</p><p
 
 def rendered(**settings: Any) -> str:
     blocks = read_blocks(LexborHTMLParser(PAGE))
-    return render(blocks, range(len(blocks)), ExtractConfig.from_mapping(settings, "test"))
+    config = ExtractConfig.from_mapping(settings, "test")
+    return render(blocks, wanted(blocks, range(len(blocks)), config), config)
 
 
 def test_text() -> None:
