@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import bz2
 import re
-import zlib
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple, NoReturn, Protocol
 
 import zstandard
+from isal import isal_zlib
 
 from millpond.errors import InputError
 
 _OUTPUT = 1 << 18
+_GzipError: type[Exception] = isal_zlib.IsalError  # type: ignore[assignment]  # declared as an instance
 
 
 class StreamDamage(Exception):
@@ -44,7 +45,7 @@ class _Inflater(Protocol):
 
 class _Gzip:
     def __init__(self) -> None:
-        self._stream = zlib.decompressobj(31)
+        self._stream = isal_zlib.decompressobj(31)
 
     @property
     def eof(self) -> bool:
@@ -267,7 +268,7 @@ class MemberStream:
                 data = self._file.read(self._codec.input_bytes)
             try:
                 self._buffer = self._inflater.decompress(data, _OUTPUT)
-            except (zlib.error, OSError, zstandard.ZstdError) as error:
+            except (_GzipError, OSError, zstandard.ZstdError) as error:
                 self._fail(f"{self._codec.name}: {error}", error)
             if self._buffer:
                 return True
