@@ -90,6 +90,14 @@ What Millpond shares with Gopher is in Gopher's definition, in the reading of da
 
 On an empty text {failing} of its {filters} filters raise an error ({errors}), so a pipeline has to drop such texts
 before. Millpond's ratios of nothing are null, and a rule of its own drops a text without text.
+
+## What is not taken
+
+Of NeMo Curator's other text filters, which that file does not use, Millpond has none of `HistogramFilter`,
+`TokenCountFilter`, `SubstringFilter` and `PornographicUrlsFilter`, nor those for code: `PythonCommentToCodeFilter`,
+`GeneralCommentToCodeFilter`, `NumberOfLinesOfCodeFilter`, `TokenizerFertilityFilter`, `XMLHeaderFilter`,
+`AlphaFilter`, `HTMLBoilerplateFilter` and `PerExtensionFilter`. In place of `FastTextQualityFilter` and
+`FastTextLangId` it has classifiers and a language rule of its own; they are not compared here.
 """
 
 

@@ -60,6 +60,10 @@ Of pairs at .9 and above {recall:.2%} lost one side (at least {least:.0%}); of p
 (at most {most:.1%}). Each of the {removed:,} removals names a keeper that stayed, with a true similarity at or over
 the threshold.
 
+Who goes is decided in order of rank: a document goes only if one that stays is truly similar to it, which gives the
+lexicographically first maximal independent set of the confirmed pairs, not bare connected components. A component also
+joins documents that only a chain of others links, and would remove some that are like none that stays.
+
 ## News-like articles with planted copies
 
 At threshold {threshold}. Beyond the planted pairs nothing may go but what is as similar as that.

@@ -76,8 +76,10 @@ class Explanation:
     """Bytes of text behind a token: of the newest tokenization, else a guess."""
     costs: tuple[Cost, ...]
     """In the order in which they are judged."""
+    stages: Mapping[str, float]
+    """Seconds by stage of the run that decided, on the driver's clock; empty if that was not kept."""
     times: Times | None
-    """Of the run that made the candidates; null if that was not kept."""
+    """Of the run that made the candidates, which may be an earlier one; null if that was not kept."""
 
 
 def explain(lake: Lake, examples: int = 3) -> Explanation:
@@ -102,7 +104,9 @@ def explain(lake: Lake, examples: int = 3) -> Explanation:
         [(documents,)] = connection.execute("select count(*) from documents").fetchall()
         ratio = _token_bytes(lake)
         costs = _costs(connection, rules_for(config), candidates, ratio, examples)
-    return Explanation(release.number, candidates, documents, ratio, costs, _times(lake, release))
+    decided = Times.read(lake.run_folder(release.run_id))
+    stages = decided.stages if decided else {}
+    return Explanation(release.number, candidates, documents, ratio, costs, stages, _times(lake, release))
 
 
 def _no_columns(names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,10 +51,11 @@ from millpond.spark import read_files, session, split_files, write_tables
 from millpond.stage import Work, job_main
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 #: Stages the files of a run's candidates where they are new, given the release it builds on; returns all to decide on.
-Source = Callable[[Run, CurateConfig, Release | None], list[str]]
+#: What that takes goes into the times.
+Source = Callable[[Run, CurateConfig, Release | None, Times], list[str]]
 Batches = Iterator[pa.RecordBatch]
 
 
@@ -103,6 +105,7 @@ class _Corpus:
     made_on: dict[str, int] | None = None
     """Those it was made on, by the snapshots that first had their rows."""
     candidates: list[str] = field(default_factory=list)
+    times: Times = field(default_factory=Times)
 
     def __call__(self, run: Run, base: Release | None) -> None:
         """Write and stage what follows `base`; a `Rebase`."""
@@ -114,14 +117,14 @@ class _Corpus:
         if rows == before:
             return
         if before is None or before.get(CANDIDATES.name) != rows.get(CANDIDATES.name):
-            self.candidates = self.source(run, self.config, base)
+            self.candidates = self.source(run, self.config, base, self.times)
         run.follows = found
         run.ledger.clear()
         documents = found.get(DOCUMENTS.name)
         published = None if documents is None else run.lake.files(DOCUMENTS.name, documents)
-        spark = session("millpond curate")
-        with spark_bar("decide", spark):
+        with _stage("decide", self.times) as spark:
             decide(run, spark, self.candidates, self.config, published)
+        self.times.write(run.lake.run_folder(run.run_id))  # before any release: one that is killed then has these
         self.made_on = rows
 
 
@@ -137,24 +140,32 @@ def _publish(run: Run, corpus: _Corpus) -> Outcome:
     if dedup.near:
         note(dedup.banding.describe())
     corpus(run, run.lake.release())
-    with spark_bar("audit", session("millpond curate")):
+    with _stage("audit", corpus.times):
         caps = RemovalCaps(dedup.max_cluster_share, dedup.max_removed_share, dedup.judged_from)
         audit = gate(run.lake, caps, CorpusAudit.against_released(run.lake, corpus.config))
         release = run.publish(audit, corpus)
+    corpus.times.write(run.lake.run_folder(run.run_id))
     return run.done(release, "documents")
 
 
-def _all_candidates(run: Run, config: CurateConfig, base: Release | None) -> list[str]:
-    """Every page is extracted."""
+@contextmanager
+def _stage(name: str, times: Times) -> Iterator[SparkSession]:
+    """Show a stage of the run and take its time; Spark's start is no part of it."""
     spark = session("millpond curate")
-    with spark_bar("extract", spark):
+    with times.stage(name), spark_bar(name, spark):
+        yield spark
+
+
+def _all_candidates(run: Run, config: CurateConfig, base: Release | None, times: Times) -> list[str]:
+    """Every page is extracted."""
+    with _stage("extract", times) as spark:
         numbers, parts = split_files(spark, _pages(run))
-        entries = _extracted(numbers, lambda batches: _read(parts, batches), config, run)
+        entries = _extracted(numbers, lambda batches: _read(parts, batches), config, run, times)
     run.stage_files(CANDIDATES.name, entries, Mode.REPLACE)
     return [entry.path for entry in entries]
 
 
-def _same_candidates(run: Run, config: CurateConfig, base: Release | None) -> list[str]:
+def _same_candidates(run: Run, config: CurateConfig, base: Release | None, times: Times) -> list[str]:
     """No page is read."""
     snapshot = run.inputs[CANDIDATES.name]
     released = base.tables.get(CANDIDATES.name) if base else None
@@ -163,18 +174,17 @@ def _same_candidates(run: Run, config: CurateConfig, base: Release | None) -> li
     return run.lake.files(CANDIDATES.name, snapshot)
 
 
-def _new_candidates(run: Run, config: CurateConfig, base: Release | None) -> list[str]:
+def _new_candidates(run: Run, config: CurateConfig, base: Release | None, times: Times) -> list[str]:
     """Pages without a candidate are extracted; a release has candidates of exactly the pages that were read."""
     from pyspark.sql import functions as f
 
     lake = run.lake
     stored = Stored.released(lake, base)
     if stored is None:
-        return _all_candidates(run, config, base)
+        return _all_candidates(run, config, base, times)
     stored.check(config, extend=True)
-    spark = session("millpond curate")
     paths, held = _pages(run), lake.files(CANDIDATES.name, stored.snapshot)
-    with Scratch(lake.run_folder(run.run_id) / "scratch") as scratch, spark_bar("extract", spark):
+    with Scratch(lake.run_folder(run.run_id) / "scratch") as scratch, _stage("extract", times) as spark:
         pages = read_files(spark, PAGES.name, paths).select("page_id", f.col("_metadata.file_name").alias("file"))
         known = read_files(spark, CANDIDATES.name, held).select(f.col("doc_id").alias("page_id"))
         if strange := known.join(pages, "page_id", "left_anti").take(1):
@@ -187,7 +197,7 @@ def _new_candidates(run: Run, config: CurateConfig, base: Release | None) -> lis
         names = {row.file for row in new.select("file").distinct().collect()}
         bodies = read_files(spark, PAGES.name, [path for path in paths if Path(path).name in names])
         wanted = bodies.join(new.select("page_id"), "page_id", "left_semi").select(*PAGE_COLUMNS)
-        entries = _extracted(wanted, lambda batches: batches, config, run)
+        entries = _extracted(wanted, lambda batches: batches, config, run, times)
     run.stage_files(CANDIDATES.name, entries, Mode.APPEND)
     return [*held, *(entry.path for entry in entries)]
 
@@ -204,7 +214,7 @@ def _read(parts: Sequence[splits.Split], numbers: Batches) -> Batches:
 
 
 def _extracted(
-    rows: DataFrame, pages: Callable[[Batches], Batches], config: CurateConfig, run: Run
+    rows: DataFrame, pages: Callable[[Batches], Batches], config: CurateConfig, run: Run, times: Times
 ) -> list[DataFileEntry]:
     """Write the candidates of the pages that `pages` makes of a task's rows."""
 
@@ -216,9 +226,7 @@ def _extracted(
 
     folders = {CANDIDATES.name: run.lake.data_folder(CANDIDATES.name)}
     written = write_tables(rows, folders, split)
-    times = Times()
     times.merge(written.notes)
-    times.write(run.lake.run_folder(run.run_id))
     return written.entries[CANDIDATES.name]
 
 

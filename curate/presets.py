@@ -3,8 +3,8 @@
 `CATALOGUE` has all rules in the order in which they are tried: language, Gopher repetition, Gopher quality
 (arXiv 2112.11446, table A1), C4 (arXiv 1910.10683; paragraphs: mC4, arXiv 2010.11934), FineWeb (arXiv 2406.17557),
 RefinedWeb (arXiv 2306.01116), NeMo Curator's heuristics, personal data (Dolma, arXiv 2402.00159), flagged words
-(Data-Juicer, arXiv 2309.02033) and the scores of the user's models. A preset is a choice of them; the last three are
-in none, and a threshold in the configuration switches them on:
+(Data-Juicer, arXiv 2309.02033) and the scores of the user's models. A preset is a choice of them; the last three and
+mC4's rule of long lines (`min_c4_long_line_count`) are in none, and a threshold in the configuration switches them on:
 
     fineweb     order and thresholds of datatrove 0.10.1's `examples/fineweb.py`; C4's failing lines are removed
     refinedweb  Gopher's rules and RefinedWeb's share of removed words; RefinedWeb's failing lines are removed

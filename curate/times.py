@@ -1,7 +1,8 @@
-"""Where the time of extraction went: seconds by step, and the pages that took longest.
+"""Where the time of a run went: seconds by stage and by step of extraction, and the pages that took longest.
 
-Tasks measure on their own clocks, the driver adds up and keeps the sums in the run's folder. Nothing of it is
-in a table: the tables of a run do not depend on the machine, and times do.
+Stages are on the driver's clock, one after the other; steps are measured by tasks, which run beside each other, and
+added up. All of it is kept in the run's folder and nothing in a table: the tables of a run do not depend on the
+machine, and times do.
 """
 
 from __future__ import annotations
@@ -24,12 +25,25 @@ _FILE = "times.json"
 
 
 class Times:
-    """Seconds by step over a number of pages, and the slowest pages as (seconds, url), the slowest first."""
+    """Seconds by stage, and by step over a number of pages; the slowest pages as (seconds, url), the slowest first.
+
+    What a run did twice, because another one released first, counts twice.
+    """
 
     def __init__(self) -> None:
+        self.stages: dict[str, float] = {}
         self.pages = 0
         self.seconds: dict[str, float] = {}
         self.slowest: list[tuple[float, str]] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time the block takes to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - start
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -75,7 +89,7 @@ class Times:
             return None
         told = json.loads(path.read_bytes())
         found = cls()
-        found.pages, found.seconds = told["pages"], told["seconds"]
+        found.stages, found.pages, found.seconds = told.get("stages", {}), told["pages"], told["seconds"]
         found.slowest = [(seconds, url) for seconds, url in told["slowest"]]
         return found
 

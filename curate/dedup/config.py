@@ -57,7 +57,8 @@ class DedupConfig(StageConfig):
     near: bool = True
     """Remove documents whose shingles overlap by `threshold` or more with their keeper's."""
     preset: Preset = "fineweb"
-    """Shingles and bands as published: fineweb, refinedweb, text-dedup or nemo-curator."""
+    """Shingles and bands as published: fineweb, refinedweb, text-dedup or nemo-curator. `threshold` is no part of it:
+    some of these remove all that share a band, without a threshold."""
     shingles: Literal["words", "characters"] | None = None
     """What a shingle is a run of. Null takes the preset's."""
     ngram: int | None = Field(default=None, ge=1, le=1000)

@@ -14,17 +14,15 @@ order in the driver, in one pass, with the same result.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from millpond.curate.dedup.scratch import Scratch
 from millpond.errors import MillpondError
+from millpond.progress import note
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-log = logging.getLogger(__name__)
 
 #: So many undecided pairs are decided in the driver: some 50 MB there.
 IN_DRIVER = 200_000
@@ -47,12 +45,10 @@ def choose_keepers(
 
     pairs = edges = scratch.keep(edges)
     removed = edges.select("high").limit(0)
-    for number in range(1, max_rounds + 2):
-        left = pairs.count()
-        log.info("keepers, round %d: %d pairs left", number, left)
-        if left <= in_driver:
-            break
-        if number > max_rounds:
+    whole = left = pairs.count()
+    rounds = 0
+    while left > in_driver:
+        if rounds == max_rounds:
             raise MillpondError(
                 f"near duplicates: {left:,} pairs are undecided after {max_rounds} rounds; chains this long come from "
                 "a rank that grows along them: change dedup.quality or dedup.priority, or raise dedup.threshold"
@@ -66,11 +62,15 @@ def choose_keepers(
             .join(gone.withColumnRenamed("high", "low"), "low", "left_anti")
             .select("low", "high")
         )
+        left = pairs.count()
+        rounds += 1
     if left:
         last = settled((row.low, row.high) for row in pairs.select("low", "high").toLocalIterator())
         removed = removed.unionByName(
             edges.sparkSession.createDataFrame([(high,) for high in sorted(last)], "high string")
         )
+        rounds += 1
+    note(f"near duplicates: {whole:,} pairs settled; rounds: {rounds}")
     lasting = edges.join(removed.withColumnRenamed("high", "low"), "low", "left_anti")
     best = lasting.groupBy("high").agg(f.min(f.struct(-f.col("jaccard"), "low")).alias("best"))
     return best.select(f.col("best.low").alias("low"), "high", (-f.col("best").getField("col1")).alias("jaccard"))

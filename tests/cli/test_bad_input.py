@@ -219,6 +219,7 @@ def test_training_settings_that_do_not_fit(whole: Whole, setting: str, code: int
         ("[run]\nwarc = '{tmp}/x'", 2, ["[run]: warc="]),
         ("[run]\ntext = ['{tmp}/x.jsonl']\n[train]\nsteps = 'many'", 2, ["[train]: steps='many'"]),
         ("[run]\ntext = ['{tmp}/x.jsonl']\n[trian]\nsteps = 9", 2, ["unknown section [trian]", "train"]),
+        ("[run]\ntext = ['{tmp}/x.jsonl']\n[mix]\nsize = 9", 2, ["[mix]: components"]),
         ("[run]\ntext = ['{tmp}/x.jsonl']\nstages = ['bake']", 2, ["unknown stage 'bake'"]),
         ("[run]\ntext = ['{tmp}/x.jsonl']\n[curate.rules.thresholds]\nmax_fun = 1", 2, ["unknown rule max_fun"]),
         ("run = 3", 2, ["[run] must be a table"]),

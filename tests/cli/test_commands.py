@@ -128,6 +128,7 @@ def test_explain_shows_what_went_and_where_the_time_went(whole: Whole) -> None:
     assert gone == 40 - told["documents"] > 0 and told["token_bytes"] != 4.0
     ended = call("curate", "explain", "--examples", "1", "--lake", whole.lake.uri)
     assert ended.code == 0 and "time of 40 pages" in ended.out and "slowest pages" in ended.out
+    assert set(told["stages"]) == {"extract", "decide", "audit"} and "time of the run that decided" in ended.out
     for cost in told["costs"]:
         assert cost["rule"] in ended.out and len(cost["examples"]) == min(cost["documents"], 2)
         assert all(example["url"] in ended.out for example in cost["examples"][:1])

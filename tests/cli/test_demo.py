@@ -12,8 +12,9 @@ import pytest
 from command import call
 
 from millpond.cli import demo, demo_pages, demo_site
-from millpond.cli.pipeline import SECTIONS
+from millpond.cli.pipeline import SECTIONS, RunConfig
 from millpond.curate.config import CurateConfig
+from millpond.curate.mix.config import MixConfig
 from millpond.eval.config import EvalConfig
 from millpond.ingest.config import IngestConfig
 from millpond.lake import Lake
@@ -122,4 +123,18 @@ def test_settings_are_those_of_a_run() -> None:
         ("eval", EvalConfig),
     ):
         assert model.from_mapping(settings[stage], stage)
+    check_settings(settings["train"], "train")
+
+
+def test_the_run_file_of_the_readme_is_one() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    settings = tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])
+    assert set(settings) == {"run", "curate", "tokenize", "train", "mix"}
+    for section, model in (
+        ("run", RunConfig),
+        ("curate", CurateConfig),
+        ("tokenize", TokenizeConfig),
+        ("mix", MixConfig),
+    ):
+        assert model.from_mapping(settings[section], section)
     check_settings(settings["train"], "train")

@@ -8,6 +8,7 @@ from millpond.compact import CompactConfig, compact
 from millpond.config import StageConfig
 from millpond.curate.config import CurateConfig
 from millpond.curate.job import _Corpus, _same_candidates
+from millpond.curate.times import Times
 from millpond.lake import Lake
 from millpond.publish import Batch, Mode, Run
 
@@ -27,13 +28,13 @@ def test_decisions_over_candidates_that_were_compacted_meanwhile_stand(lake: Lak
     assert base is not None and base.tables["corpus.candidates"] != at
     made(run, base)
     assert made.made_on == {"corpus.candidates": at}
-    assert sorted(_same_candidates(run, config, base)) == sorted(lake.files("corpus.candidates", at))
+    assert sorted(_same_candidates(run, config, base, Times())) == sorted(lake.files("corpus.candidates", at))
 
 
 def test_contamination_that_another_run_published_meanwhile_goes_with_its_corpus(lake: Lake) -> None:
     config = CurateConfig()
     run = Run(lake, "curate", config, {})
-    made = _Corpus(config, lambda run, config, base: [], (), made_on={})
+    made = _Corpus(config, lambda run, config, base, times: [], (), made_on={})
     made(run, lake.release())
     assert "corpus.contamination" not in run._staged
     other = Run(lake, "curate", StageConfig(), {})

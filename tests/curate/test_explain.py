@@ -64,6 +64,8 @@ def test_what_each_rule_dropped(lake: Lake, tmp_path: Path, spark: SparkSession)
     }
     assert all(seconds >= 0 for seconds in times.seconds.values())
     assert {url for _, url in times.slowest} == {f"http://h.test/{n}" for n in range(5)}
+    assert list(found.stages) == ["extract", "decide", "audit"] and found.stages == times.stages
+    assert all(seconds > 0 for seconds in found.stages.values())
 
     quiz = tmp_path / "quiz.jsonl"
     quiz.write_text(json.dumps({"question": TEXTS[4]}) + "\n" + json.dumps({"question": TEXTS[0]}) + "\n")
@@ -71,8 +73,11 @@ def test_what_each_rule_dropped(lake: Lake, tmp_path: Path, spark: SparkSession)
         {**settings, "rules": {"preset": "none"}, "decontaminate": {"sets": {"quiz": [str(quiz)]}, "ngram": 8}}
     )
     recut(lake, config)
-    held = {(cost.stage, cost.rule): cost.documents for cost in explain(lake).costs}
+    again = explain(lake)
+    held = {(cost.stage, cost.rule): cost.documents for cost in again.costs}
     assert held["decontaminate", "decontaminate.quiz"] == 3
+    assert list(again.stages) == ["decide", "audit"], "what was recut was not extracted"
+    assert again.times is not None and vars(again.times) == vars(times)
 
 
 def test_times_are_those_of_the_run_that_made_the_rows(lake: Lake) -> None:
@@ -97,9 +102,11 @@ def test_the_slowest_pages_of_all_tasks_are_kept(tmp_path: Path) -> None:
             part.page(f"{task}-{n}", n + task / 10)
         part.add("extract", 2.0)
         whole.merge(part.note().to_pylist())
+    with whole.stage("extract"):
+        pass
     whole.write(tmp_path / "run")
     found = Times.read(tmp_path / "run")
-    assert found is not None and vars(found) == vars(whole)
+    assert found is not None and vars(found) == vars(whole) and list(found.stages) == ["extract"]
     assert (found.pages, found.seconds) == (90, {"extract": 6.0})
     assert len(found.slowest) == SLOWEST and found.slowest[:2] == [(29.2, "2-29"), (29.1, "1-29")]
     assert Times.read(tmp_path) is None

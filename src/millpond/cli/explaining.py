@@ -46,11 +46,17 @@ def _row(cost: Cost) -> tuple[object, ...]:
 
 
 def _show_times(found: Explanation) -> None:
+    if found.stages:
+        output.line("\ntime of the run that decided, by stage")
+        whole = sum(found.stages.values())
+        output.table(
+            ("stage", "seconds", "share"), [(name, f"{s:.2f}", f"{s / whole:.1%}") for name, s in found.stages.items()]
+        )
     times = found.times
     if times is None or not times.pages:
         output.line("\nno times were kept of the run that made these candidates")
         return
-    output.line(f"\ntime of {times.pages:,} pages")
+    output.line(f"\ntime of {times.pages:,} pages, by step of extract: seconds of tasks, which run beside each other")
     total = sum(times.seconds.values())
     ordered = sorted(times.seconds.items(), key=lambda item: -item[1])
     output.table(

@@ -7,9 +7,9 @@
     [train]
     steps = 500
 
-`[run]` says what to read; the other sections are the stages' own. A stage whose input and configuration are
-already published says so and is passed over, so running the same file again changes nothing; only a site without
-`[ingest] crawl = "name"` is visited anew.
+`[run]` says what to read; the other sections are the stages' own, and `[mix]` is checked and left to `millpond mix`. A
+stage whose input and configuration are already published says so and is passed over, so running the same file again
+changes nothing; only a site without `[ingest] crawl = "name"` is visited anew.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from millpond.cli import output
 from millpond.cli.extras import need
 from millpond.cli.options import open_lake
 from millpond.config import StageConfig, apply_overrides, read_settings
+from millpond.curate.mix.config import MixConfig
 from millpond.errors import ConfigError, require
 from millpond.lake import Lake
 from millpond.publish import Outcome
 
 SECTIONS = ("run", "ingest", "curate", "tokenize", "train", "eval")
+#: What else a file may hold.
+_MIX = "mix"
 
 _BALANCE = """
     select
@@ -80,10 +83,12 @@ def run_file(path: Path, lake_uri: str | None, overrides: Iterable[str]) -> None
         ConfigError: the file or one of its settings is not usable; nothing has been run then.
     """
     settings = apply_overrides(read_settings(path), overrides)
-    if unknown := sorted(settings.keys() - set(SECTIONS)):
-        raise ConfigError(f"{path}: unknown section [{unknown[0]}] (known: {', '.join(SECTIONS)})")
+    if unknown := sorted(settings.keys() - {*SECTIONS, _MIX}):
+        raise ConfigError(f"{path}: unknown section [{unknown[0]}] (known: {', '.join((*SECTIONS, _MIX))})")
     if flat := sorted(name for name, section in settings.items() if not isinstance(section, dict)):
         raise ConfigError(f"{path}: [{flat[0]}] must be a table")
+    if _MIX in settings:
+        MixConfig.from_mapping(settings[_MIX], f"{path} [{_MIX}]")
     plan = RunConfig.from_mapping(settings.get("run", {}), f"{path} [run]")
     if stray := sorted(set(plan.stages) - set(SECTIONS[1:])):
         raise ConfigError(f"{path} [run]: unknown stage {stray[0]!r} (known: {', '.join(SECTIONS[1:])})")

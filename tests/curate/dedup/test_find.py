@@ -105,6 +105,19 @@ def test_rounds_and_the_driver_decide_alike(spark: SparkSession, tmp_path: Path)
     assert by_rounds == settled((low, high) for low, high, _ in edges)
 
 
+@pytest.mark.parametrize(("in_driver", "rounds"), [(0, 2), (2, 2), (4, 1)])
+def test_it_says_how_many_pairs_were_settled_in_how_many_rounds(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], in_driver: int, rounds: int
+) -> None:
+    """Of a chain a round in Spark settles two pairs; what the driver settles is a round, too."""
+    edges = [(f"{n}", f"{n + 1}", 0.8) for n in range(4)]
+    frame = spark.createDataFrame(edges, "low string, high string, jaccard double")
+    with Scratch(tmp_path / "scratch") as scratch:
+        gone = {row.high for row in choose_keepers(frame, scratch, in_driver).collect()}
+    assert gone == {"1", "3"}
+    assert f"near duplicates: 4 pairs settled; rounds: {rounds}\n" in capsys.readouterr().err
+
+
 def test_a_chain_that_takes_too_many_rounds_says_so(spark: SparkSession, tmp_path: Path) -> None:
     edges = [(f"{n:03}", f"{n + 1:03}", 0.8) for n in range(40)]
     frame = spark.createDataFrame(edges, "low string, high string, jaccard double")

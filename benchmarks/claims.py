@@ -1,0 +1,39 @@
+"""What is shown where: which command measures what Millpond claims, and on which page of `docs/` it stands."""
+
+from __future__ import annotations
+
+from benchmarks.pages import ROOT
+
+#: (what is claimed, command, page; empty where the command only prints)
+CLAIMS = (
+    ("Extraction: F1 by set, page type and language; speed on one core", "extraction", "extraction.md"),
+    ("Title, author and date of pages", "metadata", "metadata.md"),
+    ("WARC files to documents against datatrove; shares of steps, isolation and audits; bytes shuffled", "run", ""),
+    ("Cost of a page from 4 × to 16 × the input, memory of the driver", "growth", "growth.md"),
+    ("MinHash signatures against datasketch and rensa", "minhash", "minhash.md"),
+    ("Near duplicates: recall, false removals, the preset's curve, keepers", "neardup", "neardup.md"),
+    ("Runs of words across documents", "spans", "spans.md"),
+    ("Verdicts of filters beside datatrove's; what the word splitter changes", "verdicts", "verdicts.md"),
+    ("Signals beside NeMo Curator's heuristic filters", "curator", "curator.md"),
+    ("Signals: processor time of each family", "signals", ""),
+    ("Trainable classifier beside fastText and scikit-learn", "classifier", "classifier.md"),
+    ("Language identification", "language", "language.md"),
+    ("Mojibake repaired", "mojibake", "mojibake.md"),
+    ("Personal data found, beside presidio", "privacy", "privacy.md"),
+    ("Decontamination: what is found, what it costs", "contamination", "contamination.md"),
+    ("Audits: corruptions refused, clean batches passed", "audits", "audits.md"),
+    ("Kills, races, partitions, dying and overtaken tasks: nothing lost or doubled", "evidence", "evidence.md"),
+)
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """The claims as rows of a table; a page that is not there yet is said to be missing."""
+    return [(claim, f"`python -m benchmarks.{command}`", _place(command, page)) for claim, command, page in CLAIMS]
+
+
+def _place(command: str, page: str) -> str:
+    if command == "run":
+        return "this page"
+    if not page:
+        return "printed"
+    return f"[{page}]({page})" if (ROOT / "docs" / page).exists() else f"{page}, not written yet"
