@@ -180,12 +180,8 @@ def test_stop_words_by_language(tmp_path: Path) -> None:
     assert counts() == [0, 2, 0, None]
     assert counts(stop_words="packaged")[:2] == [len({"und", "die", "in", "der"}), 2]
     assert counts(stop_words="packaged")[3] is None
-    assert counts(override={"fi": {"stop_words": str(path)}, "de": {"stop_words": ["Hund", "Maus"]}}) == [
-        1,
-        2,
-        2,
-        None,
-    ]
+    own = {"fi": {"stop_words": str(path)}, "de": {"stop_words": ["Hund", "Maus"]}}
+    assert counts(override=own) == [1, 2, 2, None]
 
 
 def test_packaged_stop_words_are_words() -> None:
