@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import trafilatura
 from benchmarks import peer
-from benchmarks.gold import WCXB, GoldPage, f1, gold_pages, words
+from benchmarks.gold import WCXB, GoldPage, f1, gold_pages, unwanted_found, words
 from benchmarks.machine import describe
 from benchmarks.measure import BenchmarkError
 from benchmarks.page import table
@@ -66,6 +66,12 @@ leaves comments out, and scores runs of four words, F1 taken of the mean precisi
 {types}
 The page type itself is given right for {kinds:.0%} of these pages.
 
+## What must not be there
+
+WCXB's pages come with snippets that people found to be no part of the main text: menus, consent banners, teasers. Of
+the {snippets:,} that the gold text does not say itself, so many stand in what was extracted.
+
+{unwanted}
 ## By language
 
 Languages of at least three pages, by what the gold text is in.
@@ -122,9 +128,18 @@ def score(pages: Sequence[GoldPage]) -> list[dict[str, Any]]:
     for gold in pages:
         result = ours[gold.set, gold.id]
         wanted = words(gold.text)
-        others = {name: f1(words(read(gold) or ""), wanted) for name, read in READERS.items() if name != "Millpond"}
+        read_words = {name: words(read(gold) or "") for name, read in READERS.items() if name != "Millpond"}
+        others = {name: f1(found, wanted) for name, found in read_words.items()}
+        unwanted = {name: unwanted_found(gold, found) for name, found in read_words.items()}
         own = {"Millpond": result["f1"], "whole page": result["whole_page"], "ceiling": result["ceiling"]}
-        results.append({**result, "language": identify(gold.text)[0], "scores": {**own, **others}})
+        results.append(
+            {
+                **result,
+                "language": identify(gold.text)[0],
+                "scores": {**own, **others},
+                "unwanted": result["unwanted"] | unwanted,
+            }
+        )
     return results
 
 
@@ -165,6 +180,8 @@ def page(facts: Mapping[str, Any], pages: Sequence[GoldPage], results: Sequence[
         paired=_paired(results),
         types=_by(wcxb, "page_type", 1),
         kinds=np.mean([result["page_type"] == result["given_type"] for result in wcxb]),
+        snippets=sum(result["unwanted"]["whole page"][1] for result in results),
+        unwanted=_unwanted(results),
         languages=_by(results, "language", 3),
         timed=len(timed),
         size=np.mean([len(gold.html) for gold in timed]) / 1000,
@@ -182,6 +199,13 @@ def _by(results: Sequence[Mapping[str, Any]], key: str, least: int, intervals: b
             cells = [_cell([line[column] for line in scores], intervals) for column in _COLUMNS]
             rows.append((name, str(len(scores)), *cells))
     return table((key.replace("_", " "), "pages", *_COLUMNS), rows)
+
+
+def _unwanted(results: Sequence[Mapping[str, Any]]) -> str:
+    """The share of unwanted snippets that each extractor lets through."""
+    columns = _COLUMNS[:-1]
+    sums = {name: np.sum([result["unwanted"][name] for result in results], axis=0) for name in columns}
+    return table(columns, [[f"{found / snippets:.1%}" for found, snippets in sums.values()]])
 
 
 def _cell(values: Sequence[float], interval: bool) -> str:

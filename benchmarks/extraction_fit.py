@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from benchmarks.gold import WCXB, GoldPage, f1, gold_pages, words
+from benchmarks.gold import WCXB, GoldPage, f1, gold_pages, unwanted_found, words
 from catboost import CatBoost, Pool
 from rapidfuzz.distance import LCSseq
 from selectolax.lexbor import LexborHTMLParser
@@ -234,10 +234,12 @@ def cross_validated(pages: Sequence[Page]) -> list[dict[str, Any]]:
 
 def _judged(page: Page, shares: Shares, blocks: Forest, kinds: Forest) -> dict[str, Any]:
     score, ceiling, kind = 0.0, 0.0, ""
+    kept: list[int] = []
     if len(page.blocks):
         [found] = columns([page], shares, seen=False)
         chances = 1 / (1 + np.exp(-blocks.judge(found.columns)[:, 0]))
-        score = page.score(without_copies(page.blocks, best_choice(chances, found.words).tolist(), found.words))
+        kept = without_copies(page.blocks, best_choice(chances, found.words).tolist(), found.words)
+        score = page.score(kept)
         choices = (best_choice(np.clip(page.share, 0, 1), page.counts + 1e-9), np.flatnonzero(page.share > 0.5))
         ceiling = max(page.score(choice.tolist()) for choice in choices)
         kind = PAGE_TYPES[int(kinds.judge(page_features(found)[:, None])[0].argmax())]
@@ -250,6 +252,10 @@ def _judged(page: Page, shares: Shares, blocks: Forest, kinds: Forest) -> dict[s
         "f1": score,
         "ceiling": ceiling,
         "whole_page": f1([word for block in page.words for word in block], page.wanted),
+        "unwanted": {
+            "Millpond": unwanted_found(gold, [word for block in kept for word in page.words[block]]),
+            "whole page": unwanted_found(gold, [word for block in page.words for word in block]),
+        },
     }
 
 

@@ -45,6 +45,8 @@ class GoldPage:
     page_type: str
     html: bytes
     text: str
+    unwanted: tuple[str, ...] = ()
+    """Snippets of the page that are no part of its main text: menus, banners, teasers. Only WCXB has them."""
 
 
 def gold_pages(folder: Path) -> Iterator[GoldPage]:
@@ -56,7 +58,8 @@ def gold_pages(folder: Path) -> Iterator[GoldPage]:
         if text := page["ground_truth"].get("main_content"):
             html = _html(folder / WCXB, path.stem)
             domain = registered_domain(kind["domain"])
-            yield GoldPage(WCXB, path.stem, page.get("url") or "", domain, kind["page_type"], html, text)
+            unwanted = tuple(page["ground_truth"].get("without") or ())
+            yield GoldPage(WCXB, path.stem, page.get("url") or "", domain, kind["page_type"], html, text, unwanted)
     for name, (file, key) in _TEXTS.items():
         kind_of_set = "forum" if "forum" in name else "article"
         for identity, page in sorted(json.loads((folder / name / file).read_bytes()).items()):
@@ -76,6 +79,17 @@ def _html(folder: Path, name: str) -> bytes:
 def words(text: str) -> list[str]:
     """The words of a text, lower case."""
     return _WORD.findall(text.lower())
+
+
+def unwanted_found(page: GoldPage, found: Sequence[str]) -> tuple[int, int]:
+    """How many of a page's unwanted snippets stand in the words of an extracted text, and how many count.
+
+    What the gold text itself says somewhere does not count.
+    """
+    text, wanted = (f" {' '.join(each)} " for each in (found, words(page.text)))
+    snippets = [f" {' '.join(words(snippet))} " for snippet in page.unwanted]
+    snippets = [snippet for snippet in snippets if snippet.strip() and snippet not in wanted]
+    return sum(snippet in text for snippet in snippets), len(snippets)
 
 
 def f1(found: Sequence[str], wanted: Sequence[str]) -> float:

@@ -21,7 +21,7 @@ from millpond.curate.languages import check_languages
 from millpond.curate.models.config import ClassifiersConfig, PerplexityConfig
 from millpond.curate.presets import PRESETS, check_rules_exist
 from millpond.curate.privacy.config import ANY, FlaggedConfig, PiiConfig
-from millpond.curate.signals.config import C4Config, LanguageConfig, RefinedWebConfig
+from millpond.curate.signals.config import C4Config, LanguageConfig, LanguageOverride, RefinedWebConfig
 from millpond.curate.text.config import NormaliseConfig
 from millpond.schemas import SCORES
 
@@ -184,7 +184,10 @@ class CurateConfig(StageConfig):
         """
         sections = ("extract", "normalise", "pii", "flagged", "unigrams", "perplexity", "classifiers")
         settings = {name: getattr(self, name) for name in sections}
-        override = {code: {"stop_words": own.stop_words} for code, own in self.language.override.items()}
+        own_lines = ("stop_words", "min_words_per_line", "terminal_punctuation")
+        override = {
+            code: {name: getattr(own, name) for name in own_lines} for code, own in self.language.override.items()
+        }
         settings["language"] = {"stop_words": self.language.stop_words, "override": override}
         settings["c4"] = {**self.c4_lines.model_dump(), "remove_lines": self.removes_c4_lines}
         settings["refinedweb"] = {**self.refinedweb.model_dump(), "remove_lines": self.removes_refinedweb_lines}
@@ -198,6 +201,12 @@ class CurateConfig(StageConfig):
         if self.c4.terminal_punctuation is not None:
             return self.c4
         return self.c4.model_copy(update={"terminal_punctuation": PRESETS[self.rules.preset].terminal_punctuation})
+
+    def c4_lines_in(self, language: str) -> C4Config:
+        """C4's line rules for texts in a language."""
+        own = self.language.override.get(language, LanguageOverride())
+        given = {"min_words_per_line": own.min_words_per_line, "terminal_punctuation": own.terminal_punctuation}
+        return self.c4_lines.model_copy(update={name: value for name, value in given.items() if value is not None})
 
     @property
     def removes_c4_lines(self) -> bool:

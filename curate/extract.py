@@ -3,8 +3,8 @@
 `extract` decodes a page and finds its main text: by the model of `millpond.curate.html.main_text`, or, by choice,
 with trafilatura (tuned to precision and without comments, as FineWeb did) or resiliparse; plain text passes through.
 What is too much for an extractor (`millpond.curate.lanes`) goes to resiliparse, without options of forms and
-without the attributes of overlong tags. `page` is the same with normalisation, in the form that
-`millpond.curate.isolate` runs in a child process.
+without the attributes of overlong tags; its `detail` names the limit, and choices that have no effect there. `page`
+is the same with normalisation, in the form that `millpond.curate.isolate` runs in a child process.
 
 Guarantees: no exception for any bytes the parsers survive, no log line, and the same text for the same page
 whatever was read before it (no de-duplication across pages, no clock: dates are searched up to the fetch).
@@ -99,7 +99,7 @@ def extract(
     elif beyond := too_much(utf8, LIMITS[config.extractor]):
         if last := too_much(utf8, LAST_LIMITS):
             return Extraction(outcome=Reason.TOO_LARGE, detail=last, decoded_bytes=size)
-        found = _by_resiliparse(decoded, beyond)
+        found = _by_resiliparse(decoded, "; ".join((beyond, *_not_applied(config))))
     elif config.extractor == "resiliparse":
         found = _by_resiliparse(decoded, None)
     elif config.extractor == "trafilatura":
@@ -237,6 +237,13 @@ def _by_trafilatura(html: str, url: str | None, latest: datetime.date) -> Extrac
         return Extraction(extractor=_version("trafilatura"))
     published = datetime.date.fromisoformat(document.date) if document.date else None
     return Extraction(document.text, document.title, document.author, published, extractor=_version("trafilatura"))
+
+
+def _not_applied(config: ExtractConfig) -> tuple[str, ...]:
+    """What is said of a page in the slow lane, where choices of what is kept, and how, have no effect."""
+    choices = ("markup", "code", "tables", "captions")
+    made = [name for name in choices if getattr(config, name) != getattr(_DEFAULT, name)]
+    return (f"not applied: {', '.join(made)}",) if made else ()
 
 
 def _by_resiliparse(html: str, beyond: str | None) -> Extraction:

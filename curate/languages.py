@@ -12,6 +12,9 @@ _CODES = """
     dut nl nob no nor no pol pl por pt ron ro rum ro rus ru slk sk slo sk slv sl spa es srp sr swe sv tam ta tel te
     tha th tur tr ukr uk urd ur vie vi
 """
+#: Languages that set no spaces between words: a letter of their scripts counts as a word
+#: (`millpond.curate.signals.scan`), and what is told by spaces or by the length of words tells nothing of them.
+UNSPACED = ("ja", "km", "lo", "my", "th", "wuu", "yue", "zh")
 _SHORT = dict(zip(_CODES.split()[::2], _CODES.split()[1::2], strict=True))
 
 

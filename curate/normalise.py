@@ -8,7 +8,9 @@ letter. By default it keeps curly quotes, ligatures, full-width forms, capitals 
 is a choice (`NormaliseConfig`).
 
 Guarantees, for all choices: text that needs nothing comes out byte for byte; normalising twice changes nothing more;
-the time is linear in the text whatever it holds, since repairs are bounded by counts.
+the time is linear in the text whatever it holds, since repairs are bounded by counts. Where each repair lays bare
+another, more than five deep, nobody meant it so: such a text is not repaired, only its characters and spaces are put
+in order.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from millpond.curate.text.forms import in_forms
 from millpond.curate.text.repair import ENTITY, repaired
 
 #: A repair can lay bare another one (mojibake inside mojibake); real text needs one or two rounds.
-_ROUNDS = 10
+_ROUNDS = 6
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _INVISIBLE = re.compile(
@@ -40,6 +42,22 @@ _DEFAULT = NormaliseConfig()
 
 def normalise(text: str, config: NormaliseConfig = _DEFAULT) -> str:
     """The text as it was meant."""
+    found = _settled(text, config)
+    if found is not None:
+        return found
+    # What is returned must come out of itself: a repaired text does, and so does a plain one that has no repaired one.
+    plain = text
+    for _ in range(_ROUNDS):
+        better = _plain(plain, config)
+        if better == plain:
+            break
+        plain = better
+    found = None if plain is text else _settled(plain, config)
+    return plain if found is None else found
+
+
+def _settled(text: str, config: NormaliseConfig) -> str | None:
+    """The text repaired until nothing changes any more; None where it goes on changing."""
     for _ in range(_ROUNDS):
         if text.isascii() and not _needs_work(text, config):
             return text
@@ -47,7 +65,7 @@ def normalise(text: str, config: NormaliseConfig = _DEFAULT) -> str:
         if better == text:
             return text
         text = better
-    return text
+    return None
 
 
 def _needs_work(text: str, config: NormaliseConfig) -> bool:

@@ -17,7 +17,8 @@ mC4's rule of long lines (`min_c4_long_line_count`) are in none, and a threshold
     api-docs    FineWeb's, loosened for API reference pages
     none        no rule
 
-Words and sentences are those of `millpond.curate.signals.words`. The language rule differs from datatrove's, which
+Words and sentences are those of `millpond.curate.signals.words`. In languages without spaces between words the mean
+length of words is no rule, nor are stop words that are not given. The language rule differs from datatrove's, which
 drops a score equal to the threshold too, and whose score comes from another size of the model, over the whole text
 (see `millpond.curate.signals.language`).
 """
@@ -30,6 +31,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millpond.curate.languages import UNSPACED
 from millpond.curate.rules import BLOCKLISTS, HAS_TEXT, LANGUAGE_ALLOWED, LANGUAGE_SCORE, Rule
 from millpond.reasons import Reason
 from millpond.schemas import UNWANTED_SCORES, WANTED_SCORES
@@ -81,7 +83,8 @@ def _gopher_quality() -> tuple[Rule, ...]:
     return (
         _minimum(reason, "word_count", 50, source),
         _maximum(reason, "word_count", 100_000, source),
-        _minimum(reason, "mean_word_length", 3, source),
+        # Where a letter is a word, words are of one letter.
+        replace(_minimum(reason, "mean_word_length", 3, source), languages=tuple((code, None) for code in UNSPACED)),
         _maximum(reason, "mean_word_length", 10, source),
         _maximum(reason, "hash_word_ratio", 0.1, source),
         _maximum(reason, "ellipsis_word_ratio", 0.1, source),
@@ -174,7 +177,8 @@ def changed(
     """Rules with other thresholds, for all languages and for some; null drops a rule."""
     result = []
     for rule in rules:
-        own = {language: named[rule.name] for language, named in (by_language or {}).items() if rule.name in named}
+        given = {language: named[rule.name] for language, named in (by_language or {}).items() if rule.name in named}
+        own = dict(rule.languages) | given
         bound = thresholds.get(rule.name, rule.threshold)
         if bound is None and not any(value is not None for value in own.values()):
             continue

@@ -12,6 +12,20 @@ name = "web"
 languages = ["en"]
 weight = 0.7
 caps = [{ by = ["registered_domain"], documents = 1000 }]
+
+A stratified sample with a share for each stratum has a component for each, and weights are the shares, exactly:
+
+[mix]
+unit = "documents"
+size = 10_000
+components = [
+    { name = "de-forums", languages = ["de"], page_types = ["forum"], weight = 0.2 },
+    { name = "de", languages = ["de"], weight = 0.3 },
+    { name = "en", languages = ["en"], weight = 0.5 },
+]
+
+A document belongs to the first component that selects it, so the narrower stratum comes first. Strata of equal size
+need no components: one cap by their columns does it.
 """
 
 from __future__ import annotations
@@ -28,7 +42,8 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Cap(StageConfig):
-    """A bound for each group of a component's documents: by domain or source, or by strata for a stratified sample."""
+    """A bound for each group of a component's documents: by domain or source, or by strata for a sample that has as
+    much of each. For shares that differ give each stratum a component."""
 
     by: tuple[Column, ...] = Field(min_length=1)
     """Documents that agree in these columns are a group; where a column is null, null is a value."""

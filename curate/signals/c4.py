@@ -2,7 +2,8 @@
 
 Source: Raffel et al. 2020, arXiv 1910.10683, section 2.2, and mC4's paragraphs (Xue et al. 2021, arXiv
 2010.11934), in the reading of datatrove 0.10.1 (lines, not sentences). A line is tested in this order: overlong
-word, citations cut out, terminal punctuation, too few words, lorem ipsum, JavaScript, curly bracket, policy.
+word, citations cut out, terminal punctuation, too few words, lorem ipsum, JavaScript, curly bracket, policy. Words
+are what stands between spaces; in a text of a language without them, a letter of its script is a word too.
 
 Bad words come from the user's list for the text's language, are in lower case, and count where no letter, digit or
 underscore stands beside them; in Japanese, Thai and Chinese anywhere.
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from millpond.curate.signals.config import C4Config
 from millpond.curate.signals.gopher import Signals
 from millpond.curate.signals.scan import Scan, totals
-from millpond.curate.signals.words import count_sentences
+from millpond.curate.signals.words import content_words, count_sentences
 
 _CITATION = re.compile(r"\[(?:\d*|edit|citation needed)\]")
 _TERMINAL = (".", "?", "!", '"', "'")
@@ -50,8 +51,8 @@ class Lines:
     """Lines that reach the test and mention filler, or hold code."""
 
 
-def lines(text: str, config: C4Config, lower: str | None = None) -> Lines:
-    """Test each line of a text; `lower` is the text in lower case."""
+def lines(text: str, config: C4Config, lower: str | None = None, *, unspaced: bool = False) -> Lines:
+    """Test each line of a text; `lower` is the text in lower case, `unspaced` whether its language sets no spaces."""
     # What no line holds need not be looked for in any.
     lower = text.lower() if lower is None else lower
     javascript = config.javascript and "javascript" in lower
@@ -63,13 +64,14 @@ def lines(text: str, config: C4Config, lower: str | None = None) -> Lines:
     for line in text.splitlines():
         line = line.strip()
         words = line.split(None, config.min_words_per_line)
-        if len(line) > config.max_word_length and len(max(line.split(), key=len)) > config.max_word_length:
+        if len(line) > config.max_word_length and _longest(line, unspaced) > config.max_word_length:
             continue
         if citations and "[" in line:
             line = _CITATION.sub("", line)
         if config.terminal_punctuation and (not line.endswith(_TERMINAL) or line.endswith("...")):
             continue
-        if len(words) < config.min_words_per_line:
+        few = len(words) < config.min_words_per_line
+        if few and not (unspaced and len(content_words(line)) >= config.min_words_per_line):
             continue
         if javascript or policies or filler or code:
             lower = line.lower()
@@ -80,6 +82,12 @@ def lines(text: str, config: C4Config, lower: str | None = None) -> Lines:
                 continue
         kept.append(line)
     return Lines(tuple(kept), "\n".join(kept).strip(), lorem, curly)
+
+
+def _longest(line: str, unspaced: bool) -> int:
+    """Characters of a line's longest word."""
+    words = content_words(line) if unspaced else line.split()
+    return max(map(len, words), default=0)
 
 
 def signals(scan: Scan, found: Sequence[Lines], bad_words: Sequence[BadWords | None]) -> Signals:

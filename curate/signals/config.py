@@ -19,6 +19,10 @@ class LanguageOverride(StageConfig):
     stop_words: Words | None = None
     """Its stop words, or a file with one a line; single words alone are found. Null takes what
     `language.stop_words` says."""
+    min_words_per_line: int | None = Field(default=None, ge=0)
+    """C4's fewest words of a line. Null takes what `c4.min_words_per_line` says."""
+    terminal_punctuation: bool | None = None
+    """Whether C4's lines must end a sentence; its signs are those of Latin script. Null takes what holds for all."""
     thresholds: dict[str, Threshold] = Field(default_factory=dict)
     """Rule name → number, or null (in TOML: false) to switch the rule off for it."""
 
@@ -36,7 +40,8 @@ class LanguageConfig(StageConfig):
     allowed: tuple[str, ...] = ()
     """Languages that are kept, as ISO 639 codes such as `en`. Empty keeps any."""
     stop_words: Literal["gopher", "packaged"] = "gopher"
-    """`gopher`: Gopher's eight English words for any language. `packaged`: the eight most frequent words of the
+    """`gopher`: Gopher's eight English words for any language but those that set no spaces between words; there the
+    signal is null, and no rule looks. `packaged`: the eight most frequent words of the
     document's own language where justext has a list for it; elsewhere the signal is null, and no rule looks."""
     override: dict[str, LanguageOverride] = Field(default_factory=dict)
     """Language code → settings for it: a section such as `[curate.language.override.de]`."""
@@ -53,7 +58,8 @@ class C4Config(StageConfig):
     """Fail lines that do not end a sentence. Null takes the preset's: yes for `c4`. FineWeb switched this off: it
     costs 30 % of the tokens."""
     min_words_per_line: int = Field(default=3, ge=0)
-    """Fail lines with fewer words; words are what stands between spaces."""
+    """Fail lines with fewer words; words are what stands between spaces. In texts of a language that sets none, such
+    as Chinese or Thai, each letter of its script is a word."""
     max_word_length: int = Field(default=1000, ge=1)
     """Fail lines with a word longer than this, in characters."""
     javascript: bool = True
@@ -72,4 +78,4 @@ class RefinedWebConfig(StageConfig):
     max_uppercase: float = Field(default=0.5, ge=0, le=1)
     """Fail lines with a larger share of upper-case characters."""
     min_words: int = Field(default=2, ge=0)
-    """Fail lines with fewer words; words are what stands between spaces."""
+    """Fail lines with fewer words; words are what stands between spaces, or as in `c4` letters."""

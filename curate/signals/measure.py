@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from millpond.curate.config import CurateConfig
+from millpond.curate.languages import UNSPACED
 from millpond.curate.models.scores import Scores
 from millpond.curate.privacy.flagged import FlaggedWords
 from millpond.curate.signals import c4, curator, fineweb, gopher, refinedweb
@@ -23,6 +24,7 @@ class Measure:
     def __init__(self, config: CurateConfig) -> None:
         self.config = config
         self._lines = config.c4_lines
+        self._own_lines = {code: config.c4_lines_in(code) for code in config.language.override}
         self._scores = Scores(config)
         self._bad_words = {code: c4.BadWords(words, code) for code, words in config.c4.bad_words.items()}
         self._flagged = FlaggedWords(config.flagged.words)
@@ -41,9 +43,13 @@ class Measure:
 
     def _group(self, texts: Sequence[str], languages: Sequence[str | None]) -> tuple[Signals, Sequence[str]]:
         scan = Scan(texts)
-        lines = [c4.lines(text, self._lines, lower) for text, lower in zip(texts, scan.lower, strict=True)]
+        unspaced = [code in UNSPACED for code in languages]
+        lines = [
+            c4.lines(text, self._own_lines.get(code or "", self._lines), lower, unspaced=letters)
+            for text, code, lower, letters in zip(texts, languages, scan.lower, unspaced, strict=True)
+        ]
         by_c4 = [found.text for found in lines]
-        judged = refinedweb.judge(scan, self.config.refinedweb)
+        judged = refinedweb.judge(scan, self.config.refinedweb, unspaced)
         quality = gopher.quality(scan, [stop_words(code, self.config.language) for code in languages])
         signals = {
             **quality,
@@ -59,6 +65,6 @@ class Measure:
         if self.config.removes_refinedweb_lines:
             if self.config.removes_c4_lines:
                 scan = Scan(left)
-                judged = refinedweb.judge(scan, self.config.refinedweb)
+                judged = refinedweb.judge(scan, self.config.refinedweb, unspaced)
             left = refinedweb.left(scan, judged)
         return signals, left

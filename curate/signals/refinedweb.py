@@ -4,12 +4,14 @@ Source: Penedo et al. 2023, arXiv 2306.01116, appendix G.2; where the paper is s
 cut from lines) in the reading of DCLM's `refinedweb.yaml`. A line goes if more than half of its characters are
 upper case, if it is digits alone, a counter such as `3 likes`, or one word. From lines of at most ten words,
 `sign-in` at the start, `read more...` at the end and `items in cart` anywhere are cut out. Words here are what
-stands between spaces. The rule is over the share of words that all of it would remove.
+stands between spaces, and in a text of a language without them also the letters of its script. The rule is over
+the share of words that all of it would remove.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,7 +21,7 @@ import numpy.typing as npt
 from millpond.curate.signals.characters import DIGIT, UPPER
 from millpond.curate.signals.config import RefinedWebConfig
 from millpond.curate.signals.gopher import Signals, ratios
-from millpond.curate.signals.scan import Places, Scan, totals
+from millpond.curate.signals.scan import Places, Scan, totals, word_spans
 
 _COUNTED = "likes|shares|comments|retweets|reposts|quotes|bookmarks|upvotes|downvotes|downloads|views|followers"
 _COUNTER = re.compile(rf"\W*\d[\d,.]*[kmb]?\s+(?:{_COUNTED})\W*", re.IGNORECASE)
@@ -42,11 +44,15 @@ class Judged:
     """Words that each line loses."""
 
 
-def judge(scan: Scan, config: RefinedWebConfig) -> Judged:
-    """Test each line of some texts."""
+def judge(scan: Scan, config: RefinedWebConfig, unspaced: Sequence[bool] = ()) -> Judged:
+    """Test each line of some texts; `unspaced` says of which texts the language sets no spaces (none by default)."""
     starts, ends, bounds = scan.lines
     chunks, _ = scan.chunks
     words = np.searchsorted(chunks, ends) - np.searchsorted(chunks, starts)
+    if any(unspaced):
+        letters, _ = word_spans(scan.kinds)
+        counts = np.searchsorted(letters, ends) - np.searchsorted(letters, starts)
+        words = np.where(np.repeat(unspaced, np.diff(bounds)), np.maximum(words, counts), words)
     digits = _count(scan, DIGIT)
     fails = _count(scan, UPPER) > config.max_uppercase * (ends - starts)
     fails |= (words > 0) & ((words < config.min_words) | (digits == ends - starts))
@@ -61,7 +67,7 @@ def judge(scan: Scan, config: RefinedWebConfig) -> Judged:
             line = scan.whole[starts[place] : ends[place]]
             if words[place] <= _CUT_WORDS and not fails[place] and (rest := _CUT.sub("", line)) != line:
                 cut[place] = rest
-                removed[place] = words[place] - len(rest.split())
+                removed[place] = len(line.split()) - len(rest.split())
     return Judged(fails, cut, words, removed)
 
 

@@ -10,6 +10,7 @@ import pkgutil
 from functools import cache
 from itertools import islice
 
+from millpond.curate.languages import UNSPACED
 from millpond.curate.signals.config import LanguageConfig
 from millpond.curate.signals.gopher import STOP_WORDS
 from millpond.curate.signals.words import split_words
@@ -39,7 +40,9 @@ def stop_words(language: str | None, config: LanguageConfig) -> tuple[str, ...]:
     own = config.override.get(language)
     if own is not None and own.stop_words is not None:
         return own.stop_words
-    return packaged(language) if config.stop_words == "packaged" else STOP_WORDS
+    if config.stop_words == "packaged":
+        return packaged(language)
+    return () if language in UNSPACED else STOP_WORDS
 
 
 @cache

@@ -116,6 +116,35 @@ def test_the_lane_follows_from_counts(name: str, extractor: str, limit: str | No
     assert (result.extractor or "").startswith("resiliparse" if limit else extractor)
 
 
+_ROWS = "".join(f"<tr><td>Mill number {n} on the river</td><td>{n} wheels of oak</td></tr>" for n in range(9))
+RICH = wrapped(
+    "<p>This is how it is written, and the example below shows it:</p><pre>if x:\n    CODEMARK(y)</pre>"
+    f"<p>The following table has them all.</p><table><tr><th>TABLEMARK</th><th>size</th></tr>{_ROWS}</table>"
+    "<figure><img src=a.png><figcaption>CAPTIONMARK: the mill in autumn, seen from the old bridge over the river."
+    f"</figcaption></figure>{PROSE.replace('number', 'place')}"
+)
+MARKS = {"code": "CODEMARK", "tables": "TABLEMARK", "captions": "CAPTIONMARK"}
+
+
+@pytest.mark.parametrize("gone", [(), ("code",), ("tables",), ("captions",), tuple(MARKS)], ids=str)
+def test_what_is_left_out_by_choice(gone: tuple[str, ...]) -> None:
+    chosen = ExtractConfig.from_mapping(dict.fromkeys(gone, False), "test")
+    found = extract(RICH.encode(), charset="utf-8", config=chosen)
+    text = found.text or ""
+    assert {name for name, mark in MARKS.items() if mark not in text} == set(gone)
+    assert "prose number 19" in text and found.detail is None
+
+
+def test_choices_that_the_slow_lane_does_not_know_are_told() -> None:
+    html = (RICH + str(HOSTILE["rows"])).encode()
+    limit = too_much(html, LIMITS["millpond"])
+    assert extract(html, charset="utf-8").detail == limit
+    chosen = ExtractConfig.from_mapping({"markup": "markdown", "tables": False}, "test")
+    found = extract(html, charset="utf-8", config=chosen)
+    assert found.outcome == "ok" and "TABLEMARK" in (found.text or "")
+    assert found.detail == f"{limit}; not applied: markup, tables"
+
+
 @pytest.mark.parametrize("name", ["deep", "breaks", "attributes"])
 def test_the_lane_is_the_same_in_any_encoding(name: str) -> None:
     html = str(HOSTILE[name])

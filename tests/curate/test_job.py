@@ -108,14 +108,17 @@ def test_a_page_that_loses_every_line_is_no_document(lake: Lake, tmp_path: Path)
     assert (row["stage"], row["reason"], row["rule"], row["value"]) == ("filter", "empty", "min_text_bytes", 0)
 
 
-def test_what_many_documents_hold_goes_from_all_but_the_first(lake: Lake, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("unit", "between"), [("lines", "\n"), ("paragraphs", "\n\n")])
+def test_what_many_documents_hold_goes_from_all_but_the_first(
+    lake: Lake, tmp_path: Path, unit: str, between: str
+) -> None:
     """And a document of which nothing is left is no document, nor is its copy; a runaway is refused."""
     own = [f"Own text number {n} with some words of its own." for n in range(3)]
-    texts = [*(f"The menu of the site.\n{text}" for text in own), *["The menu of the site."] * 2]
+    texts = [*(f"The menu of the site.{between}{text}" for text in own), *["The menu of the site."] * 2]
     path = tmp_path / "menus.jsonl"
     path.write_text("".join(json.dumps({"url": f"http://h.test/{n}", "text": t}) + "\n" for n, t in enumerate(texts)))
     ingest_files(lake, [str(path)], IngestConfig.model_validate({"text": {"url_column": "url"}}))
-    dedup = {"lines": {"unit": "lines", "max_documents": 2}}
+    dedup = {"lines": {"unit": unit, "max_documents": 2}}
     capped = {"rules": {"preset": "none"}, "dedup": {"judged_from": 2, "max_removed_share": 0.1}}
     with pytest.raises(
         AuditError, match=r"removed_share on registered_domain failed, seen h.test lost 1 of 5 documents"
@@ -140,7 +143,7 @@ def test_what_many_documents_hold_goes_from_all_but_the_first(lake: Lake, tmp_pa
         assert (row["stage"], row["reason"], row["rule"], row["threshold"]) == (
             "dedup",
             "line",
-            "lines.max_documents",
+            f"{unit}.max_documents",
             2,
         )
     gone = lake.read("corpus.duplicates").num_rows

@@ -57,6 +57,8 @@ HOSTILE = {
     "mojibake lines": "Ã©ж\n" * 15_000,
     "surrogates": "\ud800" * 30_000,
     "entities": "&#38;" * 20_000,
+    "entities in entities": "&#820" * 8_000 + "&#8203;" + "3;" * 8_000,
+    "entities in wide forms": "&#65286;" + "#65286;" * 14_000,
 }
 
 
@@ -148,6 +150,9 @@ TEXTS = st.lists(st.text(max_size=5) | PIECES | st.sampled_from(list(" \n\rab"))
 @given(text=TEXTS)
 @example(text="\u1100\u1161\u200d")
 @example(text="a &lt" + "&semi" * 14 + "; b")
+@example(text="&#820" * 11 + "&#8203;" + "3;" * 11)
+@example(text="&#65286;" + "#65286;" * 11)
+@example(text="\x00&#820\xad" * 30 + "&#8203;" + "3;" * 30 + " e\u0301 \n\n\n\n")
 def test_normalising_twice_changes_nothing_more(config: NormaliseConfig, text: str) -> None:
     once = normalise(text, config)
     assert normalise(once, config) is once
@@ -160,6 +165,15 @@ def test_normalising_twice_changes_nothing_more(config: NormaliseConfig, text: s
     assert (
         not config.lower_case or once == unicodedata.normalize(config.unicode_form, once.lower()) or "\ufdfa" in once
     )
+
+
+def test_what_each_repair_lays_bare_anew_is_left_as_it_is() -> None:
+    def nested(depth: int) -> str:
+        return "caf\xc3\xa9 " + "&#820" * depth + "&#8203;" + "3;" * depth
+
+    assert normalise(nested(4)) == "caf\xe9"
+    assert normalise(nested(5)) == nested(5)
+    assert normalise(nested(5) + "\x00 \n") == nested(5) + "\n"
 
 
 def test_bounds_are_counts_of_the_text() -> None:

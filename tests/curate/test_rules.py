@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import pydoc
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millpond.curate.config import CurateConfig
+from millpond.curate.config import CurateConfig, RulesConfig
 from millpond.curate.extract import extract
 from millpond.curate.normalise import normalise
 from millpond.curate.presets import CATALOGUE, PRESETS, rules_for
@@ -40,6 +41,61 @@ def test_fineweb_is_in_the_published_order() -> None:
     order = [Reason.LANGUAGE, Reason.GOPHER_REPETITION, Reason.GOPHER_QUALITY, Reason.C4, Reason.FINEWEB, Reason.EMPTY]
     assert list(dict.fromkeys(reasons)) == order
     assert reasons == sorted(reasons, key=order.index)
+
+
+#: The published bounds of rules that datatrove's filters do not check (its own are compared with its filters).
+PUBLISHED = {
+    "min_language_score": 0.65,  # FineWeb
+    "min_c4_long_line_count": 3,  # mC4
+    "max_c4_bad_word_count": 0,  # C4
+    "max_refinedweb_removed_word_ratio": 0.05,  # RefinedWeb, by DCLM
+    "max_curator_non_alphanumeric_ratio": 0.25,  # NeMo Curator, from here on
+    "max_curator_number_ratio": 0.15,
+    "max_curator_url_ratio": 0.2,
+    "max_curator_whitespace_ratio": 0.25,
+    "max_curator_parenthesis_ratio": 0.1,
+    "max_curator_boilerplate_ratio": 0.4,
+    "max_curator_unended_line_ratio": 0.85,
+    "max_curator_longest_word": 1000,
+    "min_curator_alpha_word_ratio": 0.8,
+    "max_pii_count": 5,  # Dolma
+    "max_flagged_word_ratio": 0.045,  # Data-Juicer
+    "min_unigram_log_probability": -10,  # peS2o, as datatrove has it
+    "max_perplexity": inf,  # depends on the model
+    **dict.fromkeys(("min_quality_score", "min_education_score"), 0.5),
+    **dict.fromkeys(("max_toxicity_score", "max_adult_score"), 0.5),
+}
+#: Gopher's table A1, C4 and FineWeb, by datatrove.
+OF_DATATROVE = {
+    **dict.fromkeys(("max_duplicate_paragraph_ratio", "max_duplicate_line_ratio"), 0.3),
+    **dict.fromkeys(("max_duplicate_paragraph_char_ratio", "max_duplicate_line_char_ratio"), 0.2),
+    **{f"max_top_{n}gram_char_ratio": bound for n, bound in zip((2, 3, 4), (0.2, 0.18, 0.16), strict=True)},
+    **{f"max_duplicate_{n}gram_char_ratio": (20 - n) / 100 for n in range(5, 11)},
+    "min_word_count": 50,
+    "max_word_count": 100_000,
+    "min_mean_word_length": 3,
+    "max_mean_word_length": 10,
+    "max_hash_word_ratio": 0.1,
+    "max_ellipsis_word_ratio": 0.1,
+    "max_bullet_line_ratio": 0.9,
+    "max_ellipsis_line_ratio": 0.3,
+    "min_alpha_word_ratio": 0.8,
+    "min_stop_word_count": 2,
+    "max_c4_lorem_ipsum_lines": 0,
+    "max_c4_curly_bracket_lines": 0,
+    "min_c4_sentence_count": 5,
+    "min_fineweb_line_punctuation_ratio": 0.12,
+    "max_fineweb_short_line_ratio": 0.67,
+    "max_fineweb_duplicate_line_char_ratio": 0.01,
+    "max_fineweb_newline_word_ratio": 0.3,
+}
+
+
+def test_bounds_are_the_published_ones() -> None:
+    assert {rule.name: rule.threshold for rule in CATALOGUE} == PUBLISHED | OF_DATATROVE
+    for name in ("curator", "refinedweb", "fineweb", "gopher", "c4"):
+        kept = {rule.name: rule.threshold for rule in PRESETS[name].rules}
+        assert kept.items() <= (PUBLISHED | OF_DATATROVE).items(), name
 
 
 def test_the_share_of_repeated_characters_is_pinned_to_what_the_code_did() -> None:
@@ -187,6 +243,12 @@ _FRENCH: dict[str, object] = {
 }
 _OFF: dict[str, object] = {"thresholds": {"min_word_count": False}}
 
+#: Rules that no preset has, scores among them; perplexity has no bound of its own.
+_IN_PRESETS = {rule.name for preset in PRESETS.values() for rule in preset.rules}
+_LEFT_OUT: dict[str, float | None] = {
+    rule.name: min(rule.threshold or 0, 5) for rule in CATALOGUE if rule.name not in _IN_PRESETS
+}
+
 ROWS = st.fixed_dictionaries(
     {name: st.none() | st.sampled_from([0, 1, 5, 50, 100_001, 0.005, 0.01, 0.2, 0.3, 0.8]) for name, _ in SIGNALS}
     | {"language": st.sampled_from([None, "en", "fr", "it's"]), "language_score": st.sampled_from([None, 0.3, 0.9])}
@@ -197,7 +259,7 @@ ROWS = st.fixed_dictionaries(
 @settings(max_examples=100, deadline=None)
 @given(
     row=ROWS,
-    preset=st.sampled_from(sorted(PRESETS)),
+    preset=st.sampled_from([*sorted(PRESETS), "what no preset has"]),
     allowed=st.sampled_from([[], ["en"], ["it's", "en"]]),
     override=st.sampled_from([{}, {"fr": _FRENCH}, {"it's": _FRENCH, "fr": {"min_score": 0.2}}]),
 )
@@ -205,7 +267,10 @@ def test_sql_gives_the_same_verdict(
     row: dict[str, Value], preset: str, allowed: list[str], override: dict[str, object]
 ) -> None:
     language = LanguageConfig.model_validate({"allowed": allowed, "override": override})
-    rules = rules_for(config(rules={"preset": preset}).model_copy(update={"language": language}))
+    chosen = RulesConfig(preset="none", thresholds=_LEFT_OUT)
+    if preset in PRESETS:
+        chosen = RulesConfig.model_validate({"preset": preset})
+    rules = rules_for(CurateConfig().model_copy(update={"language": language, "rules": chosen}))
     asked: tuple[Literal["rule", "reason", "value", "threshold"], ...] = ("rule", "reason", "value", "threshold")
     columns = ", ".join(f"${name}::{_type(name)} AS {name}" for name in row)
     query = f"SELECT {', '.join(sql_case(rules, name) for name in asked)} FROM (SELECT {columns})"
@@ -216,6 +281,10 @@ def test_sql_gives_the_same_verdict(
     else:
         value = None if rule.allowed is not None else row[rule.column]
         assert found == (rule.name, rule.reason.value, value, rule.threshold_for(row["language"]))
+
+
+def test_scores_of_toxic_and_adult_content_are_among_what_no_preset_has() -> None:
+    assert {"max_toxicity_score", "max_adult_score", "max_pii_count", "max_perplexity"} <= _LEFT_OUT.keys()
 
 
 def _type(name: str) -> str:

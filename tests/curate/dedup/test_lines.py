@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from millpond.curate.dedup.config import LinesConfig
-from millpond.curate.dedup.lines import shortened, unit_digests, without_units
+from millpond.curate.dedup.lines import Unit, shortened, unit_digests, without_units
 from millpond.curate.dedup.scratch import Scratch
 from millpond.curate.normalise import WIDE_GAP
 
@@ -48,20 +49,33 @@ def cut(
         return {row.rank: row.text for row in shortened(frame, config, scratch).collect()}
 
 
-def test_all_but_the_first_lose_what_too_many_hold(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("unit", "between"), [("lines", "\n"), ("paragraphs", "\n\n")])
+def test_all_but_the_first_lose_what_too_many_hold(
+    spark: SparkSession, tmp_path: Path, unit: Unit, between: str
+) -> None:
     """`menu` stands in four documents of one scope, twice in the first; `twice` in two."""
     rows = [
-        ("1", "", "menu\none\nmenu"),
-        ("2", "", "MENU\ntwo\ntwice"),
-        ("3", "", "menu\nthree\ntwice"),
+        ("1", "", between.join(("menu", "one", "menu"))),
+        ("2", "", between.join(("MENU", "two", "twice"))),
+        ("3", "", between.join(("menu", "three", "twice"))),
         ("4", "", "menu"),
         ("5", "other", "menu"),
     ]
-    expected = {"2": "two\ntwice", "3": "three\ntwice", "4": ""}
+    expected = {"2": between.join(("two", "twice")), "3": between.join(("three", "twice")), "4": ""}
     for partitions in (1, 3):
         random.Random(partitions).shuffle(rows)
-        assert cut(spark, tmp_path, rows, partitions, LinesConfig(unit="lines", max_documents=3)) == expected
-    assert cut(spark, tmp_path, rows, 2, LinesConfig(unit="lines", max_documents=4)) == {}
+        assert cut(spark, tmp_path, rows, partitions, LinesConfig(unit=unit, max_documents=3)) == expected
+    assert cut(spark, tmp_path, rows, 2, LinesConfig(unit=unit, max_documents=4)) == {}
+
+
+def test_a_paragraph_goes_as_a_whole_and_its_lines_do_not(spark: SparkSession, tmp_path: Path) -> None:
+    rows = [
+        ("1", "", "Address:\n1 Mill Lane\n\nfirst"),
+        ("2", "", "address: 1 mill  lane\n\nsecond\n1 Mill Lane"),
+        ("3", "", "Address:\n\nthird\n1 Mill Lane"),
+    ]
+    expected = {"2": "second\n1 Mill Lane"}
+    assert cut(spark, tmp_path, rows, 2, LinesConfig(unit="paragraphs", max_documents=1)) == expected
 
 
 def test_what_is_left_has_no_wide_gap() -> None:

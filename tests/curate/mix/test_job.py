@@ -116,6 +116,31 @@ def test_caps_bound_every_group_and_strata(lake: Lake) -> None:
     assert len(strata) == 9 and set(strata.values()) == {7}
 
 
+def test_strata_have_the_shares_of_their_components(tmp_path: Path) -> None:
+    """A component for each, the narrower first; the same for any files."""
+    strata = [
+        {"name": "de-forums", "languages": ["de"], "page_types": ["forum"], "weight": 0.2},
+        {"name": "de", "languages": ["de"], "weight": 0.3},
+        {"name": "en", "languages": ["en"], "weight": 0.5},
+    ]
+    found = []
+    for parts in (1, 5):
+        lake = Lake.open(str(tmp_path / f"{parts}"))
+        publish_corpus(lake, corpus(), parts)
+        chosen, _ = selected(lake, config(*strata, unit="documents", size=200))
+        drawn = Counter((row["language"], row["page_type"] == "forum", row["component"]) for row in chosen.values())
+        assert drawn["de", True, "de-forums"] == 40 and drawn["de", False, "de"] == 60
+        assert drawn["en", True, "en"] + drawn["en", False, "en"] == 100 and drawn.total() == 200
+        found.append(chosen)
+        chosen, _ = selected(lake, config(*strata, size=8_000))
+        sizes: dict[str, int] = defaultdict(int)
+        for row in chosen.values():
+            sizes[row["component"]] += row["text_bytes"]
+        wanted = {"de-forums": 1600, "de": 2400, "en": 4000}
+        assert all(abs(sizes[name] - size) <= 100 for name, size in wanted.items())  # half of the longest document
+    assert found[0] == found[1]
+
+
 def test_a_document_over_a_cap_takes_nothing_from_the_others(lake: Lake) -> None:
     """The giant comes first of its domain for some of the seeds."""
     publish_corpus(lake, [{"text": "x" * size, "registered_domain": "a.test"} for size in (5000, 30, 30, 30)])

@@ -15,12 +15,13 @@ from millpond.curate.models import fit, kneser_ney, unigrams
 from millpond.curate.models.scores import Scores
 from millpond.curate.models.texts import released_texts
 from millpond.curate.presets import rules_for
-from millpond.curate.rules import sql_case
+from millpond.curate.rules import Value, sql_case, verdict
 from millpond.curate.signals.measure import Measure
 from millpond.errors import ConfigError, InputError, LakeError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files
 from millpond.lake import Lake
+from millpond.reasons import Reason
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -102,6 +103,30 @@ def test_a_rule_over_a_score_drops_documents_and_the_ledger_says_so(
     # What the settings name, and no longer is there, stops the run before it begins.
     with pytest.raises(InputError, match=r"q\.npz: has been changed"):
         curate(lake, strict)
+
+
+@pytest.mark.parametrize("name", ["toxicity", "adult"])
+def test_what_has_too_high_a_score_is_dropped(name: str, models: Path) -> None:
+    classifier = {name: {"model": str(models / "q.npz"), "label": "bad"}}
+    settings = config(
+        models, rules={"preset": "none", "thresholds": {f"max_{name}_score": 0.5}}, classifiers=classifier
+    )
+    texts = [*GOOD[:3], *BAD[:3]]
+    signals, _ = Measure(settings)(texts, ["en"] * len(texts))
+    rows: list[dict[str, Value]] = [
+        {**{column: values[place] for column, values in signals.items()}, "text_bytes": 1}
+        for place in range(len(texts))
+    ]
+    rules = rules_for(settings)
+    dropped = [verdict(rules, row) for row in rows]
+    assert [rule and rule.name for rule in dropped] == [None] * 3 + [f"max_{name}_score"] * 3
+    assert {rule.reason for rule in dropped if rule} == {Reason.CLASSIFIER}
+    query = f"select {sql_case(rules, 'rule')} from (select $score::double as {name}_score, 1 as text_bytes)"
+    with duckdb.connect() as connection:
+        asked = [connection.execute(query, {"score": row[f"{name}_score"]}).fetchone() for row in rows]
+    assert asked == [(rule and rule.name,) for rule in dropped]
+    loose = config(models, rules={"preset": "none", "thresholds": {f"max_{name}_score": 1}}, classifiers=classifier)
+    assert [verdict(rules_for(loose), row) for row in rows] == [None] * 6
 
 
 def test_scores_are_of_the_languages_they_are_for(models: Path) -> None:

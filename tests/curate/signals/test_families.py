@@ -160,7 +160,7 @@ def test_bad_words_come_from_the_users_file_by_language(tmp_path: Path) -> None:
     measure = Measure(config(c4={"bad_words": {"en": str(path), "ja": ["無料"]}}))
     texts = [PROSE, "Free for all of them.", "それは無料です。と三つ言う", PROSE, PROSE]
     signals, _ = measure(texts, ["en", "en", "ja", "de", None])
-    assert signals["c4_bad_word_count"] == [1, 1, 0, None, None]  # three words a line: the Japanese one is left out
+    assert signals["c4_bad_word_count"] == [1, 1, 1, None, None]
     settings = config(c4={"bad_words": {"en": str(path)}})
     path.unlink()
     assert settings.c4.bad_words["en"] == ("free", "prose that", "free")  # what was read is the setting
@@ -177,10 +177,11 @@ def test_stop_words_by_language(tmp_path: Path) -> None:
     def counts(**values: object) -> list[float | int | None]:
         return Measure(config(language=values))(texts, languages)[0]["stop_word_count"]
 
-    assert counts() == [0, 2, 0, 0]
+    assert counts() == [0, 2, 0, None]
     assert counts(stop_words="packaged")[:2] == [len({"und", "die", "in", "der"}), 2]
     assert counts(stop_words="packaged")[3] is None
-    assert counts(override={"fi": {"stop_words": str(path)}, "de": {"stop_words": ["Hund", "Maus"]}}) == [1, 2, 2, 0]
+    own = {"fi": {"stop_words": str(path)}, "de": {"stop_words": ["Hund", "Maus"]}}
+    assert counts(override=own) == [1, 2, 2, None]
 
 
 def test_packaged_stop_words_are_words() -> None:
