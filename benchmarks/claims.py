@@ -6,9 +6,13 @@ from benchmarks.pages import ROOT
 
 #: (what is claimed, command, page; empty where the command only prints)
 CLAIMS = (
-    ("Extraction: F1 by set, page type and language; speed on one core", "extraction", "extraction.md"),
+    (
+        "Extraction: F1 by set, page type and language; speed on one core; isolation",
+        "extraction",
+        "extraction.md",
+    ),
     ("Title, author and date of pages", "metadata", "metadata.md"),
-    ("WARC files to documents against datatrove; shares of steps, isolation and audits; bytes shuffled", "run", ""),
+    ("WARC files to documents against datatrove; shares of steps and audits; bytes shuffled", "run", ""),
     ("Cost of a page from 4 × to 16 × the input, memory of the driver", "growth", "growth.md"),
     ("MinHash signatures against datasketch and rensa", "minhash", "minhash.md"),
     ("Near duplicates: recall, false removals, the preset's curve, keepers", "neardup", "neardup.md"),

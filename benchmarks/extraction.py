@@ -29,8 +29,11 @@ from benchmarks.pages import ROOT, gold_folder
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
+from millpond.curate.config import CurateConfig
 from millpond.curate.extract import extract
+from millpond.curate.extract import page as extract_page
 from millpond.curate.html.main_text import MODEL
+from millpond.curate.isolate import Isolated
 from millpond.curate.signals.language import identify
 from millpond.errors import MillpondError
 
@@ -38,6 +41,9 @@ _SCORES = ROOT / ".bench" / "extraction.json"
 _SAMPLES = 2000
 #: Pages of WCXB over which time is taken: every so many.
 _TIMED = 3
+_PASSES = 5
+#: What handing pages to a child process may add to their time.
+_ISOLATION_MOST = 0.05
 
 _PAGE = """\
 # Extraction
@@ -83,6 +89,12 @@ Processor time on one core, over {timed} pages of WCXB of {size:.0f} kB on avera
 Millpond reads title, author and date besides.
 
 {speed}
+## Isolation
+
+Seconds on the clock for the same pages, extracted and normalised in one process, and in a child process that can be
+killed, as a run does it; the least of {passes} passes each, in turn. Isolation may take {isolation_most:.0%}.
+
+{isolation}
 """
 
 Scores = dict[str, float]
@@ -186,6 +198,9 @@ def page(facts: Mapping[str, Any], pages: Sequence[GoldPage], results: Sequence[
         timed=len(timed),
         size=np.mean([len(gold.html) for gold in timed]) / 1000,
         speed=_speed(timed),
+        passes=_PASSES,
+        isolation_most=_ISOLATION_MOST,
+        isolation=_isolation(timed),
     )
 
 
@@ -248,6 +263,31 @@ def _speed(pages: Sequence[GoldPage]) -> str:
         base = base or each
         rows.append((name, f"{each * 1000:.1f}", f"{1 / each:.0f}", f"{base / each:.1f}"))
     return table(("", "ms a page", "pages/s", "× trafilatura"), rows)
+
+
+def _isolation(pages: Sequence[GoldPage]) -> str:
+    rows = []
+    for extractor in ("millpond", "resiliparse"):
+        config = CurateConfig.from_mapping({"extract": {"extractor": extractor}}, "benchmark")
+        settings = {
+            **dict.fromkeys(("charset", "content_type", "fetched")),
+            "extract": config.extract.model_dump_json(),
+            "bounds": config.normalise.model_dump_json(),
+        }
+        with Isolated(
+            "millpond.curate.extract:page", config.extract.timeout_seconds, config.extract.memory_mb
+        ) as child:
+            taken: dict[str, list[float]] = {"here": [], "child": []}
+            for _ in range(1 + _PASSES):  # in the first one both import and read their models
+                for place, run in (("here", extract_page), ("child", child.run)):
+                    start = time.perf_counter()
+                    for gold in pages:
+                        run(settings | {"url": gold.url}, gold.html)
+                    taken[place].append(time.perf_counter() - start)
+        here, there = (min(seconds[1:]) / len(pages) for seconds in taken.values())
+        verdict = "yes" if there / here - 1 <= _ISOLATION_MOST else "NO"
+        rows.append((extractor, f"{here * 1000:.2f}", f"{there * 1000:.2f}", f"{there / here - 1:+.1%}", verdict))
+    return table(("extractor", "one process, ms a page", "with a child", "more", "within the bound"), rows)
 
 
 if __name__ == "__main__":

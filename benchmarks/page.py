@@ -19,8 +19,6 @@ from millpond.errors import InputError, MillpondError
 
 #: The largest share of a curation run that its audits may take.
 AUDIT_BUDGET = 0.15
-#: The largest share of the tasks' time that isolation may take, on pages that do no harm.
-ISOLATION_BUDGET = 0.05
 #: Side → how many times as fast as datatrove as shipped it has to be.
 SPEED_BUDGETS = {"millpond": 10, "millpond-resiliparse": 20}
 #: Fewer pages than this give no rate that may be published.
@@ -80,7 +78,8 @@ _STEPS = """\
 ## Steps of extraction
 
 Seconds of tasks, as `millpond curate explain` shows them. `isolation` is the handing over of pages to a process that
-can be killed, that one's start, and all the time of a page whose process died.
+can be killed, that one's start, all the time of a page whose process died, and waiting where both cores are busy;
+[extraction.md](extraction.md) has what it costs alone.
 """
 
 
@@ -189,14 +188,10 @@ def _missed(results: Results) -> str:
     """Every bar of this page that is missed."""
     lines = []
     for side in results["sides"]:
-        label, speed, isolation = side["label"], ratio(results, side["name"], SHIPPED), _isolation(results, side)
+        label, speed = side["label"], ratio(results, side["name"], SHIPPED)
         least = SPEED_BUDGETS.get(side["name"], 0)
         if speed is not None and speed < least:
             lines.append(f"- {label}: {speed:.1f} × datatrove as shipped, and it should be {least} × at least.")
-        if isolation is not None and isolation > ISOLATION_BUDGET:
-            lines.append(
-                f"- {label}: isolation takes {isolation:.1%} of the tasks' time, and may take {ISOLATION_BUDGET:.0%}."
-            )
         audits = _audit_share(side["all"])
         if audits is not None and audits > AUDIT_BUDGET:
             lines.append(f"- {label}: audits take {audits:.1%} of a curation run, and may take {AUDIT_BUDGET:.0%}.")
@@ -247,12 +242,6 @@ def _spent(results: Results, side: Results) -> dict[str, float]:
     return {name: seconds - before.get(name, 0.0) for name, seconds in steps.items()}
 
 
-def _isolation(results: Results, side: Results) -> float | None:
-    """Isolation's share of them."""
-    spent = _spent(results, side)
-    return spent["isolation"] / sum(spent.values()) if "isolation" in spent else None
-
-
 def _steps(results: Results) -> str:
     """What the tasks of `curate: extract` spend their time on, and what is shuffled after them."""
     between = results["pages"]["pages"] - results["pages"]["quarter"]
@@ -265,9 +254,6 @@ def _steps(results: Results) -> str:
             for name, seconds in spent.items()
         ]
         text.append(table((side["label"], "ms a page, as a slope", "share"), rows))
-        share = _isolation(results, side)
-        if share is not None:
-            text.append(f"Isolation takes {share:.1%} of the tasks' time; the bound is {ISOLATION_BUDGET:.0%}.")
         each = side["all"]["shuffled_bytes"] / max(side["all"]["kept"], 1)
         text.append(f"Shuffled in the whole run, over all pages: {each:,.0f} bytes a document kept.\n")
     return "\n".join([_STEPS, *text]) if text else ""
