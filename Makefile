@@ -28,7 +28,7 @@ demo: env ## the whole main job on this Python's own documentation, into ./demo
 test: env ## all tests a change needs
 	$(PY) -m pytest -n 2 --dist loadfile $(TEST_ARGS)
 
-evidence: env ## kills, races and lost rows at full size; writes docs/evidence.md
+evidence: env ## kills, races, lost rows and hostile pages at full size; writes docs/evidence.md
 	$(PY) -m benchmarks.evidence
 
 bench: env ## ratios against peers; writes docs/benchmarks.md

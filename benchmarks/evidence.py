@@ -1,8 +1,8 @@
 """Evidence that nothing is lost and nothing doubled: `make evidence`, or `python -m benchmarks.evidence [--quick]`.
 
 Injects faults into real stages on real pages, one after the other: kills at every point of a publish, publishers that
-race, rows that vanish before the audit, other numbers of partitions, tasks that die. Each must have fired, and each
-must end in the tables of an undisturbed run.
+race, rows that vanish before the audit, other numbers of partitions, tasks that die, hostile pages. Each must have
+fired, and each must end in the tables of an undisturbed run.
 
 Inputs: the gold pages under `MILLPOND_TEST_DATA` (default `../shared/data`). Output: `docs/evidence.md`; a line that
 does not show what it should says FAILED there, and the exit code is 1.
@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from benchmarks.hostile import SECTION as HOSTILE
+from benchmarks.hostile import hostile_pages
 from benchmarks.kills import DRIVER, GROUP, IN_TASKS, Injection, Reader, kill_matrix, short_plan, whole_plan
 from benchmarks.machine import describe
 from benchmarks.page import table
@@ -55,6 +57,8 @@ DELETED = {
 }
 PARTITIONS = (1, 2, 7)
 MOST_PARTITIONS, CORES = 64, 8
+#: Of each kind of copy more than so many must be there for a decision over them to show anything.
+HANDFUL = 5
 #: Stages whose every point is met by both kinds of kill; the others meet each point once, the kinds in turn.
 SPARK_STAGES = ("ingest", "curate", "tokenize")
 QUICK = (("after-data", GROUP), ("after-main", DRIVER), (IN_TASKS, DRIVER))
@@ -71,8 +75,9 @@ Machine: {processor}, {cores} cores, {memory_gib} GiB, {system}, Python {python}
 of old releases while something was being published.
 
 Each line is one kind of fault. *fired*: how often it demonstrably happened. *lost*, *doubled*: rows, by their keys,
-against an undisturbed run on the same {pages} real pages. *old release*: whether every reader found it readable and
-unchanged until the new one. *equal*: whether all tables end with the canonical digests of an undisturbed run.
+against an undisturbed run on the same {pages} real pages, with copies planted among them. *old release*: whether every
+reader found it readable and unchanged until the new one. *equal*: whether all tables end with the canonical digests of
+an undisturbed run.
 """
 
 _SECTIONS = {
@@ -89,6 +94,11 @@ are done.""",
     "Tasks that are overtaken": """\
 `spark-submit` to a cluster of two workers on two loopback addresses, with speculation; on one of them every task that
 runs Python hangs when its rows are done, until Spark kills it for a second attempt on the other.""",
+    HOSTILE: """\
+Markup and text on which the usual parsers and normalisers take quadratic time, take all memory, or lose text, in one
+archive with real pages. Each must end in one recorded outcome, and each table of the corpus must hold of the real
+pages what it holds in a run without the hostile ones. Memory is the most that all processes held at once; seconds of
+a page are those of its extraction and normalisation.""",
     "Killed": """\
 A stage runs as `millpond STAGE`. Of two kills at a point, one takes the process group with SIGKILL and the other the
 driver alone, which leaves Spark's Java and Python processes, or the trainer, to end by themselves. The stage is run
@@ -193,7 +203,17 @@ def _curate_in(shown: Injection, scene: Scene, count: int) -> int:
     _succeed(shown, scene.submit(f"local[{cores}]", [str(ROOT / "curate" / "job.py")], (), conf))
     written = len(scene.lake().files("corpus.candidates"))
     shown.fault += f", local[{cores}], {written} task{'' if written == 1 else 's'} wrote candidates"
+    _see_copies(shown, scene)
     return written
+
+
+def _see_copies(shown: Injection, scene: Scene) -> None:
+    """Say how many copies curation removed: among few of a kind there is nothing to choose."""
+    kinds = Counter(scene.lake().read("corpus.duplicates", ["kind"])["kind"].to_pylist())
+    exact, near = kinds["exact"], kinds["near"]
+    shown.fault += f", {exact} exact and {near} near copies removed"
+    if min(exact, near) <= HANDFUL:
+        shown.problems.append("too few copies were removed to show that the same ones stay")
 
 
 def shuffled(scene: Scene, stage: Stage, seed: int) -> Injection:
@@ -209,7 +229,7 @@ def shuffled(scene: Scene, stage: Stage, seed: int) -> Injection:
     run.stage_files(PAGES_TABLE.name, entries, Mode.REPLACE)
     run.publish(lambda batch: [])
     reordered = lake.read(PAGES_TABLE.name, ["page_id"])["page_id"].to_pylist() != before
-    shown.fired = reordered and _curate_in(shown, scene, MOST_PARTITIONS) >= len(rows)
+    shown.fired = reordered and _curate_in(shown, scene, MOST_PARTITIONS) >= MOST_PARTITIONS
     shown.compare(scene, stage.name, tables="corpus.")
     return shown
 
@@ -227,6 +247,8 @@ def dying_tasks(scene: Scene, stage: Stage, inputs: Sequence[str]) -> Injection:
     fired = len(log.read_text().split()) if log.exists() else 0
     shown.fired = fired > 0 and fired == len(died)
     shown.fault += f", {fired} tasks in {len({attempt.stage for attempt in died})} Spark stages, each once"
+    if stage.name == "curate":
+        _see_copies(shown, scene)
     shown.compare(scene, stage.name)
     return shown
 
@@ -254,6 +276,8 @@ def overtaken_tasks(scene: Scene, stage: Stage, inputs: Sequence[str]) -> Inject
     shown.fired = log.exists() and len(overtaken) > 0
     stages = len({copy.stage for copy in overtaken})
     shown.fault += f", {len(overtaken)} second attempts in {stages} Spark stages were the ones that counted"
+    if stage.name == "curate":
+        _see_copies(shown, scene)
     shown.compare(scene, stage.name)
     return shown
 
@@ -285,6 +309,7 @@ def inject(folder: Path, data: Path, quick: bool) -> Iterator[Injection]:
     for disturbed in (dying_tasks, overtaken_tasks):
         yield disturbed(scene, stages["ingest"], scene.second)
         yield disturbed(scene, stages["curate"], ())
+    yield from hostile_pages(folder / "hostile", data)
     for name, stage in stages.items():
         if name in SPARK_STAGES:
             yield from kill_matrix(scene, stage, QUICK if quick else whole_plan())
@@ -321,9 +346,11 @@ def write(
             **facts["machine"],
         )
     ]
-    for section, shown in groupby(injections, key=lambda shown: shown.section):
+    for section, of_section in groupby(injections, key=lambda shown: shown.section):
+        shown = list(of_section)
         rows = [_row(fault, list(same)) for fault, same in groupby(shown, key=lambda shown: shown.fault)]
-        parts += [f"## {section}\n", f"{_SECTIONS[section]}\n", table(COLUMNS, rows)]
+        headings = (COLUMNS[0], *shown[0].columns, "") if shown[0].columns else COLUMNS
+        parts += [f"## {section}\n", f"{_SECTIONS[section]}\n", table(headings, rows)]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(parts))
 
@@ -332,6 +359,9 @@ def _row(fault: str, same: Sequence[Injection]) -> tuple[str, ...]:
     looked = [shown.readable for shown in same if shown.readable is not None]
     problems = "; ".join(dict.fromkeys(problem for shown in same for problem in shown.problems))
     failed = f"**FAILED** {' '.join(problems.split())[:400]}".replace("|", "/")
+    verdict = "ok" if all(shown.ok for shown in same) else failed
+    if own := same[0].columns:
+        return (fault, *own.values(), verdict)
     return (
         fault,
         str(len(same)),
@@ -340,7 +370,7 @@ def _row(fault: str, same: Sequence[Injection]) -> tuple[str, ...]:
         str(sum(shown.doubled for shown in same)),
         "–" if not looked else "unchanged" if all(looked) else "NOT unchanged",
         "yes" if all(shown.equal for shown in same) else "NO",
-        "ok" if all(shown.ok for shown in same) else failed,
+        verdict,
     )
 
 

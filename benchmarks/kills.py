@@ -48,6 +48,8 @@ class Injection:
     problems: list[str] = field(default_factory=list)
     """Everything that should not be, in words."""
     reads: int = 0
+    columns: dict[str, str] = field(default_factory=dict)
+    """What is shown of it instead of the counts above, by heading."""
 
     @property
     def ok(self) -> bool:

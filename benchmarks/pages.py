@@ -117,13 +117,13 @@ def make_pages(count: int, cache: Path, seed: int = SEED) -> PageSet:
     return made
 
 
-def changed(html: str, seed: str) -> str:
-    """The page with some of its words replaced by other words of it; markup, scripts and entities stay."""
+def changed(html: str, seed: str, share: float = _CHANGED) -> str:
+    """The page with that share of its words replaced by other words of it; markup, scripts and entities stay."""
     words = [match["word"] for match in _MARKUP_OR_WORD.finditer(html) if match["word"]]
     chance = random.Random(seed)
 
     def replace(match: re.Match[str]) -> str:
-        if match["word"] is None or chance.random() >= _CHANGED:
+        if match["word"] is None or chance.random() >= share:
             return match[0]
         return chance.choice(words)
 

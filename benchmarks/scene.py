@@ -24,6 +24,7 @@ from typing import Any
 import benchmarks.from_tests  # noqa: F401
 import cluster
 from archives import gold_pages, write_warc
+from benchmarks.copies import with_copies
 
 from millpond.config import digest_of
 from millpond.errors import InputError, MillpondError
@@ -31,14 +32,13 @@ from millpond.lake import Lake
 from millpond.schemas import OPS_RELEASES, TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Real pages; copies of some are planted among them.
 PAGES = 40
-#: Archives of the second ingest: as many page files, so that curation has that many partitions and more.
+#: Archives of each ingest: as many page files, so that curation has that many partitions and more.
 ARCHIVES = 7
 #: Columns that say when and by which run a row was made; equal work differs in nothing else.
 VOLATILE = frozenset({"run_id", "started_at", "finished_at", "seconds", "data_seconds"})
 SETTINGS = """
-[curate.extract]
-extractor = "resiliparse"
 [curate.dedup.lines]
 unit = "lines"
 [tokenize]
@@ -113,11 +113,12 @@ class Scene:
         self.root = folder / "my lake"
         self.config = folder / "run.toml"
         self.config.write_text(SETTINGS)
-        half = PAGES // 2
-        first = write_warc(folder / "first.warc.gz", pages[:half])
-        self.second = [
-            str(write_warc(folder / f"second-{n}.warc.gz", pages[half + n :: ARCHIVES])) for n in range(ARCHIVES)
-        ]
+        pages = with_copies(pages)
+        half = len(pages) // 2
+        first, self.second = (
+            [str(write_warc(folder / f"{name}-{n}.warc.gz", part[n::ARCHIVES])) for n in range(ARCHIVES)]
+            for name, part in (("first", pages[:half]), ("second", pages[half:]))
+        )
         self.stages = (
             Stage("ingest", ("ingest", "warc", *self.second), "web/pages/data/*.parquet"),
             Stage("curate", ("curate",), "corpus/candidates/data/*.parquet"),
@@ -125,7 +126,7 @@ class Scene:
             Stage("train", ("train",), "models/*/checkpoints/*"),
             Stage("eval", ("eval",)),
         )
-        self._prelude = (Stage("ingest", ("ingest", "warc", str(first))), *self.stages[1:3])
+        self._prelude = (Stage("ingest", ("ingest", "warc", *first)), *self.stages[1:3])
         self.clean: dict[str, Contents] = {}
         """Stage → what the lake holds after an undisturbed run of it."""
 

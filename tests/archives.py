@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from warcio.statusandheaders import StatusAndHeaders
@@ -21,14 +21,16 @@ def gold_pages(folder: Path) -> Iterator[Page]:
         yield url, gzip.decompress(path.read_bytes())
 
 
-def write_warc(path: Path, pages: Iterable[Page], date: str = "2024-05-01T00:00:00Z") -> Path:
-    """Write pages as response records, one gzip member each."""
+def write_warc(
+    path: Path, pages: Iterable[Page], date: str = "2024-05-01T00:00:00Z", types: Mapping[str, str] | None = None
+) -> Path:
+    """Write pages as response records, one gzip member each; `types` are content types other than HTML's, by URL."""
     with path.open("wb") as file:
         writer = WARCWriter(file, gzip=True)
         for url, html in pages:
             headers = StatusAndHeaders(
                 "200 OK",
-                [("Content-Type", "text/html"), ("Content-Length", str(len(html)))],
+                [("Content-Type", (types or {}).get(url, "text/html")), ("Content-Length", str(len(html)))],
                 protocol="HTTP/1.1",
             )
             record = writer.create_warc_record(

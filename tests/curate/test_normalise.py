@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 import unicodedata
 from itertools import product
 
+import hostile
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -36,22 +36,15 @@ SOUND = [
 ]
 
 HOSTILE = {
-    "ampersands": "&" + "amp;" * 10_000 + "lt;",
-    "line ends": "\r\n" * 50_000,
-    "latin-1": "".join(map(chr, random.Random(2).choices(range(128, 256), k=100_000))),
-    "marks": "a" + "\u0301" * 100_000,
+    **{name: text[:100_000] for name, text in hostile.TEXTS.items()},
     "marks out of order": "a" + "\u0301\u0316" * 50_000,
     "rare marks out of order": "a" + "\U0001d165\U0001d16d" * 25_000,
-    "directions": "\u202e\u2066" * 30_000,
     "marks in disguise": "a" + "\u0f73" * 30_000,
     "half-width marks": "a" + "\uff9e\u0316" * 25_000,
-    "phrases": "\ufdfa" * 30_000,
     "phrases apart": "\ufdfax" * 25_000,
     "sigma": ("Σ" + "'" * 1000) * 100,
     "Mac letters": "a\x87a" * 25_000,
     "Latin as Cyrillic": "aГ©" * 20_000,
-    "no space": "".join(random.Random(3).choices("etaoin", k=100_000)),
-    "one sign": "^" * 100_000,
     "spaces": (" " * 1000 + "x") * 100,
     "mojibake": "Ã©" * 25_000,
     "mojibake lines": "Ã©ж\n" * 15_000,
