@@ -22,7 +22,7 @@ from millpond.cli.extras import EXTRAS
 from millpond.lake import Lake
 
 #: Lines that say how far something is, of which slow machines show some, or how a run compares texts.
-PROGRESS = re.compile(r"\w+: [\d,]+( of [\d,]+)?( \w+)?|MinHash: .*|  (similarity|compared) .*")
+PROGRESS = re.compile(r"\w+: [\d,]+( of [\d,]+)?( \w+)?|MinHash: .*|near duplicates: .*|  (similarity|compared) .*")
 
 
 def refused(ended: Ended, code: int, *words: str) -> None:

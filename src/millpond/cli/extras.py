@@ -12,7 +12,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "quality": ((), ("great-expectations", "pandas")),
     "ingest": (
         ("spark", "quality"),
-        ("brotli", "httpcore", "protego", "publicsuffixlist", "resiliparse", "zstandard"),
+        ("brotli", "httpcore", "isal", "protego", "publicsuffixlist", "resiliparse", "zstandard"),
     ),
     "curate": (
         ("spark", "quality"),
