@@ -11,7 +11,7 @@ import heapq
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,23 +36,13 @@ class Times:
         self.seconds: dict[str, float] = {}
         self.slowest: list[tuple[float, str]] = []
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> AbstractContextManager[None]:
         """Add the time the block takes to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - start
+        return _timed(self.stages, name)
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Add the time the block takes."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(name, time.perf_counter() - start)
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Add the time the block takes to a step."""
+        return _timed(self.seconds, name)
 
     def add(self, name: str, seconds: float) -> None:
         """Add to a step."""
@@ -95,3 +85,12 @@ class Times:
 
     def _keep(self, pages: Iterable[tuple[float, str]]) -> None:
         self.slowest = heapq.nlargest(SLOWEST, [*self.slowest, *pages])
+
+
+@contextmanager
+def _timed(sums: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        sums[name] = sums.get(name, 0.0) + time.perf_counter() - start
