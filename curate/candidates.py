@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from millpond.curate.config import CurateConfig
 from millpond.curate.dedup.minhash import MinHasher
-from millpond.curate.isolate import OK, shared_child
+from millpond.curate.isolate import OK, Item, shared_child
 from millpond.curate.privacy.pii import mask
 from millpond.curate.privacy.span import KINDS
 from millpond.curate.signals.language import identify
@@ -63,9 +63,7 @@ class Candidates:
         rows: list[Row] = []
         texts: list[str] = []
         text_of: list[int | None] = []
-        for page in pages.to_pylist():
-            row: Row = {"doc_id": page["page_id"], "body_bytes": len(page["body"])}
-            text = self._text(page, row)
+        for row, text in self._extracted(pages.to_pylist()):
             rows.append(row)
             text_of.append(None if text is None else len(texts))
             texts += [] if text is None else [text]
@@ -116,13 +114,31 @@ class Candidates:
             "minhash": signatures,
         }
 
-    def _text(self, page: Mapping[str, Any], row: Row) -> str | None:
-        """The page's normalised text, or None; fills in the columns that tell how it went."""
-        row.update(decoded_bytes=0, extracted_bytes=0)
+    def _extracted(self, pages: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Row, str | None]]:
+        """Each page's normalised text, or None, and the columns that tell how it went."""
         settings = self.config.extract
-        if len(page["body"]) > settings.max_body_bytes:
-            row.update(outcome=Reason.TOO_LARGE, outcome_detail=f"more than {settings.max_body_bytes} bytes")
-            return None
+        child = shared_child("millpond.curate.extract:page", settings.timeout_seconds, settings.memory_mb)
+        results = child.map(self._item(page) for page in pages if len(page["body"]) <= settings.max_body_bytes)
+        start = time.perf_counter()
+        for page in pages:
+            row: Row = {"doc_id": page["page_id"], "body_bytes": len(page["body"])}
+            row.update(decoded_bytes=0, extracted_bytes=0)
+            if len(page["body"]) > settings.max_body_bytes:
+                row.update(outcome=Reason.TOO_LARGE, outcome_detail=f"more than {settings.max_body_bytes} bytes")
+                yield row, None
+                continue
+            result = next(results)
+            start, before = time.perf_counter(), start
+            self._took(page["url"], start - before, result.header.get("seconds", {}))
+            row.update(outcome=result.outcome, outcome_detail=result.detail)
+            for name in _ANSWERED:
+                row[name] = result.header.get(name, row.get(name))
+            if result.header.get("published_at"):
+                row["published_at"] = date.fromisoformat(result.header["published_at"])
+            yield row, result.payload.decode() if result.outcome == OK else None
+
+    def _item(self, page: Mapping[str, Any]) -> Item:
+        """A page as the child takes it."""
         fetched = page["fetched_at"]
         header = {
             "charset": page["charset"],
@@ -132,19 +148,11 @@ class Candidates:
             "fetched": fetched.date().isoformat() if fetched else None,
             "bounds": self._bounds,
         }
-        start = time.perf_counter()
-        child = shared_child("millpond.curate.extract:page", settings.timeout_seconds, settings.memory_mb)
-        result = child.run(header, page["body"])
-        self._took(page["url"], time.perf_counter() - start, result.header.get("seconds", {}))
-        row.update(outcome=result.outcome, outcome_detail=result.detail)
-        for name in _ANSWERED:
-            row[name] = result.header.get(name, row.get(name))
-        if result.header.get("published_at"):
-            row["published_at"] = date.fromisoformat(result.header["published_at"])
-        return result.payload.decode() if result.outcome == OK else None
+        return header, page["body"]
 
     def _took(self, url: str, seconds: float, steps: Mapping[str, float]) -> None:
-        """Note a page's time; what the child does not account for is handing over, or the time of one that died."""
+        """Note a page's time since the one before; what the child does not account for is handing over, or the time
+        of one that died."""
         self.times.page(url, seconds)
         for name, share in steps.items():
             self.times.add(name, share)

@@ -1,8 +1,8 @@
-"""A killable child process that runs one pure function on one item at a time.
+"""A killable child process that runs one pure function on one item after the other.
 
 What can hang, eat memory or crash on a hostile page runs here. `Isolated("package.module:function")` keeps
 one fresh interpreter alive and feeds it; the function takes and returns a JSON object and bytes. Each item gets
-exactly one outcome:
+exactly one outcome, in the order of the items:
 
     ok               the function's answer
     extract_error    it raised; the child lives on
@@ -15,9 +15,10 @@ nothing that earlier items left behind decides it. Only the clock depends on spe
 times out twice is at fault, and that is the one way in which it can change an outcome.
 
 A frame is `<header: JSON><payload: bytes>`. It lies in a file in memory that both hold, which costs less than
-half of what a pipe does; a pipe says how long both parts are, and so whose turn it is. The child inherits no open
-file but this and its pipes. It ends when its input ends; in the middle of an item whose parent is gone, an alarm
-ends it.
+half of what a pipe does; a pipe says in which file and how long both parts are, and so whose turn it is. There are
+two such files: while the child works on one item the next one is laid down, so that it never waits for its parent to
+wake. The child inherits no open file but these and its pipes. It ends when its input ends; in the middle of an item
+whose parent is gone, an alarm ends it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,11 +45,14 @@ from millpond.reasons import Reason
 
 Header = dict[str, Any]
 Function = Callable[[Header, bytes], tuple[Mapping[str, Any], bytes]]
+Item = tuple[Mapping[str, Any], bytes]
 
 #: The outcome of an item that got an answer.
 OK = "ok"
 
-_LENGTHS = struct.Struct(">II")
+#: The place of a frame and the lengths of its parts.
+_FRAME = struct.Struct(">BII")
+_PLACES = 2
 _START_SECONDS = 120.0
 _REAP_SECONDS = 10.0
 #: How long after its time is up a child whose parent does not kill it ends itself.
@@ -112,8 +116,28 @@ class Isolated:
         Raises:
             IsolateError: the child cannot be started or the function not be imported.
         """
-        result = self._attempt(header, payload)
-        return self._attempt(header, payload) if result.outcome in _LOST else result
+        (result,) = self.map([(header, payload)])
+        return result
+
+    def map(self, items: Iterable[Item]) -> Iterator[Result]:
+        """The result of each item, in order; an item is taken while the child works on the one before it.
+
+        One at a time: what is not asked for any more is given up when the next items come.
+
+        Raises:
+            IsolateError: the child cannot be started or the function not be imported.
+        """
+        if self._child is not None and self._child.unanswered:
+            self.close()  # an answer that nobody waited for would be taken for the first of these
+        remaining = iter(items)
+        item = next(remaining, None)
+        while item is not None:
+            following = next(remaining, None)
+            result = self._attempt(item, following)
+            if result.outcome in _LOST:
+                result = self._attempt(item, following)
+            yield result
+            item = following
 
     def close(self) -> None:
         """Kill the child and reap it. The next item starts another one."""
@@ -121,15 +145,18 @@ class Isolated:
         if child is not None:
             child.kill()
 
-    def _attempt(self, header: Mapping[str, Any], payload: bytes) -> Result:
+    def _attempt(self, item: Item, following: Item | None) -> Result:
+        """Run one item, which may lie before the child already, and lay the following one down behind it."""
         if self._items == _MOST_ITEMS:
             self.close()
         child = self._child or self._start()
         self._items += 1
+        behind = [] if following is None or self._items == _MOST_ITEMS else [following]
         late = Result(Reason.EXTRACT_TIMEOUT, f"{self.timeout_seconds:g} s", {}, b"")
         deadline = time.monotonic() + self.timeout_seconds
         try:
-            child.send(header, payload)
+            for header, payload in [item, *behind][child.unanswered :]:
+                child.send(header, payload)
             answer, data = child.receive(deadline)
         except TimeoutError:
             self.close()
@@ -140,9 +167,6 @@ class Isolated:
             if death == f"signal:{signal.SIGALRM.value}":  # this process was held up past the alarm
                 return late
             return Result(Reason.EXTRACT_CRASH, death, {}, b"")
-        except BaseException:  # an answer that nobody waited for would be taken for the next item's
-            self.close()
-            raise
         outcome = str(answer.pop("outcome"))
         if outcome == Reason.EXTRACT_MEMORY:
             self.close()  # what failed half-way may hold memory the next item needs
@@ -193,30 +217,36 @@ class _Child:
     def __init__(self, function: str, memory_mb: int, timeout_seconds: float) -> None:
         # The child imports what the parent could import: Spark puts shipped code on sys.path alone.
         paths = [str(Path(path).absolute()) for path in sys.path if path]
-        self._memory = os.memfd_create("millpond-frames")
+        self.unanswered = 1
+        """How many answers are to come: that it has started, then those of the items sent."""
+        self._place = 0
+        self._memory = [os.memfd_create("millpond-frames") for _ in range(_PLACES)]
         try:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "millpond.curate.isolate"),
-                    *(function, str(memory_mb), str(timeout_seconds), str(self._memory)),
+                    *(function, str(memory_mb), str(timeout_seconds), *map(str, self._memory)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                pass_fds=[self._memory],
+                pass_fds=self._memory,
                 bufsize=0,
             )
         except BaseException:
-            os.close(self._memory)
+            self._forget_frames()
             raise
         self._input, self._output = _open(self._process.stdin), _open(self._process.stdout)
         self._answers = select.poll()
         self._answers.register(self._output, select.POLLIN)
 
     def send(self, header: Mapping[str, Any], payload: bytes) -> None:
+        self.unanswered += 1
+        self._place = (self._place + 1) % _PLACES
         try:
-            os.write(self._input.fileno(), _put(self._memory, header, payload))  # so few bytes never block
+            # So few bytes never block.
+            os.write(self._input.fileno(), _put(self._memory, self._place, header, payload))
         except BrokenPipeError:
             raise _ChildGoneError from None
 
@@ -224,10 +254,12 @@ class _Child:
         left = deadline - time.monotonic()
         if left <= 0 or not self._answers.poll(math.ceil(left * 1000)):
             raise TimeoutError
-        lengths = os.read(self._output.fileno(), _LENGTHS.size)
-        if len(lengths) < _LENGTHS.size:
+        frame = os.read(self._output.fileno(), _FRAME.size)
+        if len(frame) < _FRAME.size:
             raise _ChildGoneError
-        return _get(self._memory, lengths)
+        answer = _get(self._memory, frame)
+        self.unanswered -= 1
+        return answer
 
     def kill(self) -> None:
         self._process.kill()
@@ -247,7 +279,11 @@ class _Child:
     def _release(self) -> None:
         self._input.close()
         self._output.close()
-        os.close(self._memory)
+        self._forget_frames()
+
+    def _forget_frames(self) -> None:
+        for memory in self._memory:
+            os.close(memory)
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -256,36 +292,37 @@ def _open(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def _put(memory: int, header: Mapping[str, Any], payload: bytes) -> bytes:
-    """Lay a frame down; the lengths of its parts."""
+def _put(memory: Sequence[int], place: int, header: Mapping[str, Any], payload: bytes) -> bytes:
+    """Lay a frame down; what the pipe says of it."""
     head = json.dumps(header).encode()
-    rest, place = memoryview(payload), len(head)
-    os.pwrite(memory, head, 0)
+    rest, offset = memoryview(payload), len(head)
+    os.pwrite(memory[place], head, 0)
     while rest:  # one call writes at most 2 GiB
-        written = os.pwrite(memory, rest, place)
-        rest, place = rest[written:], place + written
-    return _LENGTHS.pack(len(head), len(payload))
+        written = os.pwrite(memory[place], rest, offset)
+        rest, offset = rest[written:], offset + written
+    return _FRAME.pack(place, len(head), len(payload))
 
 
-def _get(memory: int, lengths: bytes) -> tuple[Header, bytes]:
-    head_length, length = _LENGTHS.unpack(lengths)
-    return json.loads(os.pread(memory, head_length, 0)), os.pread(memory, length, head_length)
+def _get(memory: Sequence[int], frame: bytes) -> tuple[Header, bytes]:
+    place, head_length, length = _FRAME.unpack(frame)
+    return json.loads(os.pread(memory[place], head_length, 0)), os.pread(memory[place], length, head_length)
 
 
-def _answer(function: Function, memory: int, lengths: bytes) -> bytes:
-    """Run the function on the frame that lies there and put its answer in the same place; that one's lengths."""
-    header, payload = _get(memory, lengths)
+def _answer(function: Function, memory: Sequence[int], frame: bytes) -> bytes:
+    """Run the function on a frame and put its answer in the same place; what the pipe says of that."""
+    place = frame[0]
+    header, payload = _get(memory, frame)
     try:
         answer, data = function(header, payload)
-        return _put(memory, {**answer, "outcome": answer.get("outcome", OK)}, data)
+        return _put(memory, place, {**answer, "outcome": answer.get("outcome", OK)}, data)
     except MemoryError:
-        return _put(memory, {"outcome": Reason.EXTRACT_MEMORY, "detail": "MemoryError"}, b"")
+        return _put(memory, place, {"outcome": Reason.EXTRACT_MEMORY, "detail": "MemoryError"}, b"")
     except Exception as error:  # whatever a page makes the function raise is that page's outcome
         detail = f"{type(error).__name__}: {error}"[:_DETAIL_CHARS]
-        return _put(memory, {"outcome": Reason.EXTRACT_ERROR, "detail": detail}, b"")
+        return _put(memory, place, {"outcome": Reason.EXTRACT_ERROR, "detail": detail}, b"")
 
 
-def _serve(name: str, memory_mb: int, timeout_seconds: float, memory: int) -> None:
+def _serve(name: str, memory_mb: int, timeout_seconds: float, memory: Sequence[int]) -> None:
     """The child's life: say hello, then answer frames until the input ends."""
     # The protocol gets a descriptor of its own: what a library prints goes nowhere.
     output = os.dup(1)
@@ -298,16 +335,16 @@ def _serve(name: str, memory_mb: int, timeout_seconds: float, memory: int) -> No
         module, _, attribute = name.partition(":")
         function: Function = getattr(importlib.import_module(module), attribute)
     except Exception as error:
-        os.write(output, _put(memory, {"outcome": "failed", "detail": f"{type(error).__name__}: {error}"}, b""))
+        os.write(output, _put(memory, 0, {"outcome": "failed", "detail": f"{type(error).__name__}: {error}"}, b""))
         return
-    os.write(output, _put(memory, {"outcome": OK}, b""))
-    while len(lengths := os.read(0, _LENGTHS.size)) == _LENGTHS.size:
+    os.write(output, _put(memory, 0, {"outcome": OK}, b""))
+    while len(frame := os.read(0, _FRAME.size)) == _FRAME.size:
         # The parent kills on time; the alarm, left to its default action, is for a parent that is gone.
         signal.setitimer(signal.ITIMER_REAL, timeout_seconds + _ALARM_SECONDS)
-        answer = _answer(function, memory, lengths)
+        answer = _answer(function, memory, frame)
         signal.setitimer(signal.ITIMER_REAL, 0)
         os.write(output, answer)
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
+    _serve(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), [int(memory) for memory in sys.argv[4:]])

@@ -57,6 +57,45 @@ def test_poison_is_recorded_and_the_next_item_goes_on(child: Isolated, do: str, 
     assert echo(child).payload == b"still here"
 
 
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["echo", "raise", "segv", "exit", "allocate"]), min_size=1, max_size=8))
+def test_each_item_of_a_row_gets_the_outcome_it_gets_alone(child: Isolated, acts: list[str]) -> None:
+    """Whatever stands before it and behind it, which is laid down while it is worked on."""
+    items = [({"do": act, "said": str(place)}, b"%d" % place) for place, act in enumerate(acts)]
+    starts = child.starts
+    results = list(child.map(items))
+    assert results == [child.run(*item) for item in items]
+    lost = sum(act in ("segv", "exit", "allocate") for act in acts)
+    assert child.starts - starts >= 2 * lost
+    assert [result.payload for result in results if result.outcome == "ok"] == [
+        payload for header, payload in items if header["do"] == "echo"
+    ]
+
+
+def test_a_hanging_item_costs_the_next_one_nothing(child: Isolated) -> None:
+    acts = ["echo", "hang", "echo", "hang", "hang", "echo"]
+    results = child.map([({"do": act}, act.encode()) for act in acts])
+    assert [result.outcome for result in results] == ["ok" if act == "echo" else "extract_timeout" for act in acts]
+
+
+def test_the_next_item_runs_while_an_answer_is_looked_at(child: Isolated, tmp_path: Path) -> None:
+    marks = [tmp_path / name for name in "abc"]
+    results = child.map([({"do": "once", "what": "echo", "mark": str(mark)}, b"") for mark in marks])
+    next(results)
+    deadline = time.monotonic() + 10
+    while not marks[1].exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [mark.exists() for mark in marks] == [True, True, False]
+    assert [result.outcome for result in results] == ["ok", "ok"]
+
+
+def test_what_is_not_asked_for_any_more_is_given_up(child: Isolated) -> None:
+    results = child.map([({"do": "echo"}, b"first"), ({"do": "echo"}, b"second"), ({"do": "echo"}, b"third")])
+    assert next(results).payload == b"first"
+    assert echo(child).payload == b"still here"
+    assert child.starts == 2
+
+
 def test_an_exception_does_not_cost_the_child(child: Isolated) -> None:
     for _ in range(3):
         assert child.run({"do": "raise"}, b"").outcome == "extract_error"
@@ -86,8 +125,8 @@ def test_the_child_inherits_no_open_file(child: Isolated) -> None:
     with socket.socket() as inherited:
         inherited.set_inheritable(True)
         found = child.run({"do": "descriptors"}, b"").header["open"]
-    # standard streams, the protocol's copy, /dev/null, and the folder being listed
-    assert len(found) <= 6
+    # standard streams, the two files of frames, the protocol's copy, and the folder being listed
+    assert len(found) <= 7
 
 
 def test_closing_leaves_no_process(child: Isolated) -> None:
@@ -149,6 +188,10 @@ def test_what_items_leave_behind_is_bounded(child: Isolated, monkeypatch: pytest
     monkeypatch.setattr("millpond.curate.isolate._MOST_ITEMS", 3)
     assert [echo(child).payload for _ in range(7)] == [b"still here"] * 7
     assert child.starts == 3
+    assert [result.payload for result in child.map([({"do": "echo"}, b"%d" % n) for n in range(5)])] == [
+        b"%d" % n for n in range(5)
+    ]
+    assert child.starts == 4
 
 
 def test_a_process_keeps_one_child(monkeypatch: pytest.MonkeyPatch) -> None:
