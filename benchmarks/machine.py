@@ -60,10 +60,11 @@ def pinned(pins: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def _commit(root: Path) -> str:
-    """The commit, with a plus sign where the work tree differs from it."""
+    """The commit, with a plus sign where the work tree differs from it in more than the pages that are written."""
     try:
         head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=root, capture_output=True, text=True)
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True)
+        code = ("--", ".", ":!docs", ":!README.md")
+        status = subprocess.run(["git", "status", "--porcelain", *code], cwd=root, capture_output=True, text=True)
     except FileNotFoundError:
         return "unknown"
     if head.returncode:
