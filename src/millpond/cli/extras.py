@@ -12,7 +12,21 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "quality": ((), ("great-expectations", "pandas")),
     "ingest": (
         ("spark", "quality"),
-        ("brotli", "httpcore", "isal", "protego", "publicsuffixlist", "resiliparse", "zstandard"),
+        (
+            "aiohttp",
+            "anyio",
+            "brotli",
+            "httpcore",
+            "isal",
+            "lz4",
+            "protego",
+            "publicsuffixlist",
+            "resiliparse",
+            "ultimate-sitemap-parser",
+            "w3lib",
+            "warcio",
+            "zstandard",
+        ),
     ),
     "curate": (
         ("spark", "quality"),
@@ -31,8 +45,12 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tokenize": (("spark", "quality"), ("tokenizers", "webdataset")),
     "train": ((), ("safetensors", "tensorboard", "tokenizers", "torch", "transformers")),
     "eval": (("train",), ("jinja2",)),
-    "all": (("ingest", "curate", "tokenize", "train", "eval"), ()),
+    "s3": ((), ("s3fs",)),
+    "all": (("ingest", "s3", "curate", "tokenize", "train", "eval"), ()),
 }
+
+#: Packages whose module has another name.
+_MODULES = {"ultimate-sitemap-parser": "usp"}
 
 
 def need(*extras: str) -> None:
@@ -43,7 +61,7 @@ def need(*extras: str) -> None:
     """
     for extra in extras:
         for package in _packages(extra):
-            if find_spec(package.replace("-", "_")) is None:
+            if find_spec(_MODULES.get(package, package.replace("-", "_"))) is None:
                 raise MissingExtraError(f"{package} is not installed: run `pip install 'millpond[{extra}]'`")
 
 
