@@ -51,7 +51,9 @@ def folder(tmp_path: Path) -> Path:
 
 def files(folder: Path | str, **config: str) -> list[str]:
     """The names of a split's files, relative to the folder."""
-    return [path.removeprefix(f"{folder}/") for path in with_datasets([str(folder)], TextConfig(**config))]
+    return [
+        path.removeprefix(f"{folder}/") for path in with_datasets([str(folder)], TextConfig.model_validate(config))
+    ]
 
 
 def test_splits_by_name(folder: Path) -> None:

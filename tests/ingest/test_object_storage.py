@@ -20,11 +20,16 @@ from pyspark.sql import SparkSession
 from web_files import CANARY, Bucket, serve_bucket
 
 from millpond.errors import LakeError
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.job import ingest_files
 from millpond.lake import Lake
 from millpond.spark import read_files
-from millpond.storage import _connected
+from millpond.storage import _connected, adopt
 
 PAGES = [(f"https://site.example/{n}", f"<html><body><p>page {n}</p></body></html>".encode()) for n in range(8)]
+
+COUNTS = {"in": 12, "out": 10, "rejected bad_row": 1, "rejected duplicate_page": 1}
+SECRET = {"s3.secret-access-key": CANARY, "s3.region": "us-east-1"}
 
 
 @dataclass(frozen=True)
@@ -91,70 +96,66 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="module")
-def clean(cloud: Cloud) -> Lake:
-    """The lake that the inputs make."""
-    done = cloud.ingest("clean", TMPDIR=str(cloud.folder))
+def pond(cloud: Cloud) -> Lake:
+    """The lake that the inputs make where the first run is killed between its data and their publishing."""
+    fired = cloud.folder / "fired"
+    killed = cloud.ingest("pond", MILLPOND_FAULT="before-release:kill", MILLPOND_FAULT_LOG=str(fired))
+    assert killed.returncode == -signal.SIGKILL and fired.read_text().split() == ["before-release"]
+    assert any(key.startswith("pond/web/pages/data/") for key in cloud.bucket.objects())
+    lake = Lake.open("catalog:pond", create=False)
+    assert lake.release() is None
+    done = cloud.ingest("pond", TMPDIR=str(cloud.folder))
     assert done.returncode == 0, done.stderr
-    assert CANARY not in done.stdout + done.stderr
-    assert json.loads(done.stdout)["counts"] == {
-        "in": 12,
-        "out": 10,
-        "rejected bad_row": 1,
-        "rejected duplicate_page": 1,
-    }
-    return Lake.open("catalog:clean", create=False)
+    assert json.loads(done.stdout)["counts"] == COUNTS
+    assert CANARY not in done.stdout + done.stderr + killed.stdout + killed.stderr
+    return lake
 
 
-def test_input_and_lake_in_object_storage(cloud: Cloud, clean: Lake) -> None:
-    files = clean.files("web.pages")
-    assert files and all(path.startswith("s3://cloud/clean/web/pages/data/") for path in files)
-    sources = set(clean.read("web.pages", ["source_file"])["source_file"].to_pylist())
+def test_input_and_lake_in_object_storage(cloud: Cloud, pond: Lake) -> None:
+    files = pond.files("web.pages")
+    assert files and all(path.startswith("s3://cloud/pond/web/pages/data/") for path in files)
+    sources = set(pond.read("web.pages", ["source_file"])["source_file"].to_pylist())
     assert sources == {"s3://cloud/in/0.warc.gz", "s3://cloud/in/1.warc.gz", "s3://cloud/in/x.jsonl"}
-    again = cloud.ingest("clean")
+    again = cloud.ingest("pond")
     assert json.loads(again.stdout)["unchanged"], again.stderr
-    told = cloud.run("millpond", "sql", "select count(*) as pages from web.pages", "--output", "json", lake="clean")
+    told = cloud.run("millpond", "sql", "select count(*) as pages from web.pages", "--output", "json", lake="pond")
     assert json.loads(told.stdout) == [{"pages": 10}], told.stderr
     assert not list(cloud.folder.rglob("*.parquet")), "nothing of the lake is on this machine"
 
 
-def test_what_a_run_keeps_is_in_the_lake(cloud: Cloud, clean: Lake) -> None:
-    [release] = clean.releases()
-    kept = {key for key in cloud.bucket.objects() if key.startswith(f"clean/runs/{release.run_id}/")}
+def test_a_run_after_a_kill_ends_in_the_same_tables(cloud: Cloud, pond: Lake, spark: SparkSession) -> None:
+    # This session's tasks have not the environment of the jobs: the inputs are reached like a warehouse.
+    adopt({"s3://cloud/in": {"s3.endpoint": cloud.bucket.endpoint, "s3.access-key-id": "me", **SECRET}})
+    clean = Lake.open("catalog:clean")
+    assert ingest_files(clean, cloud.inputs, IngestConfig()).counts == COUNTS
+    for table in ("web.pages", "web.rejects"):
+        assert pond.digest(table) == clean.digest(table) and pond.rows(table) == clean.rows(table)
+
+
+def test_what_a_run_keeps_is_in_the_lake(cloud: Cloud, pond: Lake) -> None:
+    [release] = pond.releases()
+    kept = {key for key in cloud.bucket.objects() if key.startswith(f"pond/runs/{release.run_id}/")}
     names = {key.rpartition("/")[2] for key in kept}
     assert {"config.json", "audit.json", "index.html"} <= names
-    assert not list(cloud.folder.glob("millpond-runs-*/*")), "the folder of a run that is done is gone"
-    with pytest.raises(LakeError, match="catalog:clean: is in object storage, and this works only"):
-        _ = clean.root
+    assert not list(cloud.folder.glob(f"millpond-runs-*/{release.run_id}")), "the folder of a run that is done is gone"
+    with pytest.raises(LakeError, match="catalog:pond: is in object storage, and this works only"):
+        _ = pond.root
 
 
-def test_keys_stand_nowhere(cloud: Cloud, clean: Lake) -> None:
+def test_keys_stand_nowhere(cloud: Cloud, pond: Lake) -> None:
     stored = cloud.bucket.objects()
     assert len(stored) > 20 and not [key for key, data in stored.items() if CANARY.encode() in data]
     local = [path for path in cloud.folder.rglob("*") if path.is_file()]
-    assert any(path.name == "clean.db" for path in local)
+    assert any(path.name == "pond.db" for path in local)
     assert not [path for path in local if CANARY.encode() in path.read_bytes()]
-    [run] = [row for row in clean.read("ops.runs").to_pylist() if row["stage"] == "ingest"]
+    [run] = [row for row in pond.read("ops.runs").to_pylist() if row["stage"] == "ingest"]
     assert json.loads(run["inputs"]).keys() == {*(f"s3://cloud/in/{n}.warc.gz" for n in range(2)), cloud.inputs[1]}
 
 
-def test_killed_between_data_and_publish_then_run_again(cloud: Cloud, clean: Lake) -> None:
-    fired = cloud.folder / "fired"
-    killed = cloud.ingest("pond", MILLPOND_FAULT="before-release:kill", MILLPOND_FAULT_LOG=str(fired))
-    assert killed.returncode == -signal.SIGKILL and fired.read_text().split() == ["before-release"]
-    assert Lake.open("catalog:pond").release() is None
-    written = [key for key in cloud.bucket.objects() if key.startswith("pond/web/pages/data/")]
-    assert written, "it was killed between its data and their publishing"
-    done = cloud.ingest("pond")
-    assert done.returncode == 0 and not json.loads(done.stdout)["unchanged"], done.stderr
-    lake = Lake.open("catalog:pond")
-    for table in ("web.pages", "web.rejects"):
-        assert lake.digest(table) == clean.digest(table) and lake.rows(table) == clean.rows(table)
-
-
-def test_spark_reads_the_lake_with_nothing_but_the_catalogs_keys(clean: Lake, spark: SparkSession) -> None:
-    rows = read_files(spark, "web.pages", clean.files("web.pages"))
+def test_spark_reads_the_lake_with_nothing_but_the_catalogs_keys(pond: Lake, spark: SparkSession) -> None:
+    rows = read_files(spark, "web.pages", pond.files("web.pages"))
     found = sorted(row.url for row in rows.select("url").collect())
-    assert found == sorted(clean.read("web.pages", ["url"])["url"].to_pylist())
+    assert found == sorted(pond.read("web.pages", ["url"])["url"].to_pylist())
 
 
 @pytest.mark.parametrize(
