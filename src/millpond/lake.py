@@ -49,6 +49,9 @@ ATTEMPTS = 50
 #: The stage that writes other files of the same rows.
 COMPACT = "compact"
 
+#: The file that says that a folder in object storage is a lake.
+_MARK = "millpond.json"
+
 #: What Spark and DuckDB take for a pattern, a partition or an escape in a path.
 _PATTERNS = frozenset("*?[]{}=%")
 
@@ -126,7 +129,7 @@ class Lake:
         uri = uri or DEFAULT_URI
         if uri.startswith("catalog:"):
             catalog = _configured(uri.removeprefix("catalog:"))
-            return cls(catalog, _warehouse(catalog, uri), uri)
+            return cls(catalog, _warehouse(catalog, uri, create), uri)
         if storage.is_url(uri):
             raise LakeError(f"--lake {uri}: give a folder, or catalog:NAME for a configured PyIceberg catalog")
         root = Path(_readable(str(Path(uri).expanduser().resolve())))
@@ -340,13 +343,18 @@ def lost_race(error: Exception) -> bool:
     return isinstance(error, CommitFailedException) or "older than last sequence number" in str(error)
 
 
-def _warehouse(catalog: Catalog, uri: str) -> str:
-    """Absolute path or URL of a configured catalog's warehouse; what is needed to reach it is made known."""
+def _warehouse(catalog: Catalog, uri: str, create: bool) -> str:
+    """Absolute path or URL of a configured catalog's warehouse; what is needed to reach it is made known.
+
+    To `create` a lake in object storage is to put a mark there: a bucket or a key that is wrong shows before any work.
+    """
     given = catalog.properties.get("warehouse", "").rstrip("/")
     if storage.is_url(given) and not given.startswith("file://"):
         storage.adopt({given: catalog.properties})
         try:
             storage.filesystem(given)
+            if create:
+                storage.put(f"{given}/{_MARK}", b"{}\n")
         except InputError as error:
             raise LakeError(f"{uri}: its warehouse {error}") from error
         # One client for Iceberg's files and for Millpond's, and not Arrow's own beside it.

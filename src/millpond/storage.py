@@ -45,8 +45,8 @@ def is_url(path: str) -> bool:
 def adopt(warehouses: Mapping[str, Mapping[str, str]]) -> None:
     """Reach what lies under each of these URLs with its catalog's properties, in this process."""
     for url, properties in warehouses.items():
-        kept = {key: value for key, value in properties.items() if key.startswith(_CONNECTION)}
-        _warehouses[url.rstrip("/")] = kept
+        _warehouses.pop(url, None)  # the newest is last
+        _warehouses[url] = {key: value for key, value in properties.items() if key.startswith(_CONNECTION)}
 
 
 def adopted() -> dict[str, dict[str, str]]:
@@ -133,9 +133,16 @@ def size(path: str) -> int:
 
 
 def put(path: str, data: bytes) -> None:
-    """Write an object as a whole."""
+    """Write an object as a whole.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     system, name = filesystem(path)
-    system.pipe_file(name, data)
+    try:
+        system.pipe_file(name, data)
+    except Exception as error:  # each filesystem has its own
+        raise InputError(f"{path}: cannot be written: {' '.join(str(error).split())}") from error
 
 
 def open_file(path: str) -> Any:
@@ -155,5 +162,5 @@ def dataset(files: Sequence[str]) -> ds.Dataset:
 
 
 def warehouse_systems() -> list[AbstractFileSystem]:
-    """The filesystems that hold the opened warehouses, for DuckDB to read with."""
-    return [filesystem(url)[0] for url in sorted(_warehouses)]
+    """The filesystems that hold the opened warehouses, for DuckDB to read with: of each scheme the last opened."""
+    return list({url.partition("://")[0]: filesystem(url)[0] for url in _warehouses}.values())

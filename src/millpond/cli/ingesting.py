@@ -11,7 +11,7 @@ from millpond.errors import InputError
 from millpond.ingest import job
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.datasets import with_datasets
-from millpond.ingest.read import TEXT_SUFFIXES
+from millpond.ingest.text import TEXT_SUFFIXES
 from millpond.inputs import expand
 from millpond.publish import Outcome
 
