@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 #: (records, bytes of their bodies) of files.
 Reader = Callable[[Sequence[str]], tuple[int, int]]
@@ -19,12 +20,11 @@ Reader = Callable[[Sequence[str]], tuple[int, int]]
 
 def fastwarc(paths: Sequence[str], http: bool = False) -> tuple[int, int]:
     """fastwarc's iterator, with and without the HTTP header parsed."""
-    from fastwarc.stream_io import FileStream
     from fastwarc.warc import ArchiveIterator
 
     records = size = 0
     for path in paths:
-        for record in ArchiveIterator(FileStream(path, "rb"), parse_http=http):
+        for record in ArchiveIterator(path, parse_http=http, fsspec_args=False):
             records += 1
             size += len(record.reader.read())
     return records, size
@@ -41,7 +41,7 @@ def warcio(paths: Sequence[str]) -> tuple[int, int]:
 
     records = size = 0
     for path in paths:
-        with open(path, "rb") as file:  # noqa: PTH123 - the peers' way
+        with Path(path).open("rb") as file:
             for record in ArchiveIterator(file):
                 records += 1
                 size += len(record.content_stream().read())
@@ -63,23 +63,30 @@ def datatrove(paths: Sequence[str]) -> tuple[int, int]:
 
 def millpond(paths: Sequence[str]) -> tuple[int, int]:
     """Millpond's records."""
-    from millpond.ingest.config import WarcConfig
-    from millpond.ingest.warc_records import read_records
+    from millpond.ingest.warc_records import WarcRecord, read_records
 
-    raise NotImplementedError
+    records = size = 0
+    for path in paths:
+        with Path(path).open("rb") as file:
+            for record in read_records(file, path):
+                if isinstance(record, WarcRecord):
+                    records += 1
+                    size += record.size
+    return records, size
 
 
 def millpond_pages(paths: Sequence[str]) -> tuple[int, int]:
     """Millpond's rows of `web.pages`: HTTP decoded, charset decided, digests checked and made."""
     from millpond.ingest.config import IngestConfig
-    from millpond.ingest.read import read_rows
+    from millpond.ingest.read import plan, read_rows
 
     records = size = 0
     for path in paths:
-        for kind, row in read_rows(path, IngestConfig()):
-            if kind == "page":
-                records += 1
-                size += len(row["body"])
+        for part in plan([path], 1 << 62):
+            for kind, row in read_rows(part, IngestConfig()):
+                if kind == "page":
+                    records += 1
+                    size += len(row["body"])
     return records, size
 
 
