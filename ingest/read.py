@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.page import Row
-from millpond.ingest.text import read_text
+from millpond.ingest.text import TEXT_SUFFIXES, read_text
 from millpond.ingest.warc import read_warc
-
-#: How the name of a table of texts ends; every other file is taken for WARC.
-TEXT_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.bz2", ".jsonl.zst", ".parquet")
 
 
 def read_rows(path: str, config: IngestConfig) -> Iterator[Row]:

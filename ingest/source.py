@@ -20,9 +20,9 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.files import expand_paths
 from millpond.ingest.page import RowBatcher
 from millpond.ingest.read import read_rows
+from millpond.inputs import expand
 from millpond.schemas import LONG, PAGES, STRING, WEB_REJECTS
 
 #: The count of a file: how many records, fetches or rows were found in it.
@@ -61,7 +61,7 @@ class RecordSource(DataSource):
     def reader(self, schema: StructType) -> DataSourceReader:
         """Plan one partition per file."""
         config = IngestConfig.model_validate_json(self.options.get("config", "{}"))
-        return RecordReader(expand_paths([self.options["path"]]), config)
+        return RecordReader(expand([self.options["path"]]), config)
 
 
 class RecordReader(DataSourceReader):

@@ -21,11 +21,11 @@ from resiliparse.parse.encoding import detect_mime
 from millpond.errors import InputError
 from millpond.ingest import charset
 from millpond.ingest.config import WarcConfig
-from millpond.ingest.files import open_input
 from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.members import MemberStream, StreamDamage
 from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row
 from millpond.ingest.warc_records import MAGIC, Damage, WarcRecord, read_records
+from millpond.inputs import open_input
 from millpond.reasons import Reason
 
 _PAGE_SCHEMES = ("http", "https", "ftp", "file")
