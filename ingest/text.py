@@ -21,8 +21,10 @@ import pyarrow.parquet as pq
 from millpond.errors import InputError
 from millpond.ingest.config import TextConfig
 from millpond.ingest.files import open_input
+from millpond.ingest.inflate import codec_of, foreign
 from millpond.ingest.members import MemberStream, StreamDamage
 from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row, to_utc
+from millpond.ingest.window import Window
 from millpond.reasons import Reason
 
 #: So many rows without the text column, and none with it, are a wrong column name and not bad rows.
@@ -56,7 +58,11 @@ class _Reader:
     def json_lines(self) -> Iterator[Row]:
         texts, seen = 0, set[str]()
         with open_input(self.path) as file:
-            stream = MemberStream(file, self.path)
+            window = Window(file)
+            codec = codec_of(window)
+            if codec is None and (kind := foreign(window)):
+                raise InputError(f"{self.path}: {kind} is not read here: recompress the file with gzip or zstd")
+            stream = MemberStream(window, codec)
             for number, line in self._lines(stream):
                 self.rows += 1
                 if isinstance(line, Rejected):
@@ -76,7 +82,7 @@ class _Reader:
                 yield row
             if not texts and seen:
                 raise self._wrong_column(self.config.text_column, seen)
-            yield self._file(stream.size)
+            yield self._file(window.end)
 
     def parquet(self) -> Iterator[Row]:
         with open_input(self.path) as file:

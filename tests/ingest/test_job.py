@@ -56,13 +56,26 @@ def test_order_of_files_does_not_matter(tmp_path: Path, spark: SparkSession) -> 
     assert len(digests) == 1
 
 
-def test_one_bad_file_publishes_nothing(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+def test_what_is_no_archive_does_not_stop_the_others(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
     good = write_warc(tmp_path / "good.warc.gz", PAGES)
     bad = tmp_path / "bad.warc.gz"
     bad.write_text("This is no archive.\n")
-    with pytest.raises(InputError, match=r"bad\.warc\.gz: not a WARC file"):
-        ingest_files(lake, [str(good), str(bad)], CONFIG)
+    with pytest.raises(InputError, match=r"bad\.warc\.gz: no page was found .* where a member should begin"):
+        ingest_files(lake, [str(bad)], CONFIG)
     assert lake.release() is None
+    outcome = ingest_files(lake, [str(good), str(bad)], CONFIG)
+    assert ledger(lake, outcome.run_id) == {"in": 7, "out": 6, "rejected damaged": 1}
+    [reject] = lake.read("web.rejects").to_pylist()
+    assert (reject["file"], reject["offset"], reject["length"]) == (str(bad), 0, 20)
+
+
+def test_a_bad_table_publishes_nothing(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    good = write_warc(tmp_path / "good.warc.gz", PAGES)
+    bad = tmp_path / "bad.parquet"
+    bad.write_text("This is no table.\n")
+    with pytest.raises(InputError, match=r"bad\.parquet: not a readable Parquet file"):
+        ingest_files(lake, [str(good), str(bad)], CONFIG)
+    assert lake.release() is None and not list(lake.data_folder("web.pages").glob("*"))
 
 
 def test_a_file_that_cannot_be_opened_is_said_in_one_sentence(lake: Lake, tmp_path: Path) -> None:

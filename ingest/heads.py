@@ -1,0 +1,116 @@
+"""Heads of records: those of WARC 0.17 to 1.1, and the one line of ARC 1 and 2.
+
+An ARC record is read as the WARC record it would be: a response, or for the file's own first record a warcinfo.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+_VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n", re.I)
+_LENGTH = re.compile(r"\d{1,18}")
+_ARC_LINE = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*:.*?) (\S+) (\d{8,18}) (?:(.*) )?(\S+)\r?\n?")
+
+
+class BadHead(Exception):
+    """A head that cannot be read; the message says why."""
+
+
+class Head(NamedTuple):
+    """What the head of a record says."""
+
+    headers: dict[str, str]
+    """Values by name in lower case; of a repeated name the first."""
+    size: int
+    """Bytes of the block."""
+
+
+class Format(NamedTuple):
+    """An archive format."""
+
+    name: str
+    begins: re.Pattern[bytes]
+    """What a record begins with, told by its first line."""
+    line: re.Pattern[bytes]
+    """A whole first line, as it is looked for in bytes one knows nothing of."""
+    end: re.Pattern[bytes]
+    """Ends a head."""
+    parse: Callable[[bytes], Head]
+    """Read a head.
+
+    Raises:
+        BadHead: it is none.
+    """
+    newlines: int
+    """Line feeds that end a record."""
+
+
+def _parse_warc(head: bytes) -> Head:
+    version = _VERSION.match(head)
+    if not version:
+        raise BadHead(f"no record begins here, but {head[:40]!r}")
+    headers: dict[str, str] = {}
+    lengths: list[str] = []
+    name, new = "", False
+    for line in head[version.end() :].decode("utf-8", "replace").split("\n"):
+        if line[:1] in (" ", "\t"):  # a folded line goes on with the value before it
+            if new:
+                headers[name] = f"{headers[name]} {line.strip()}".strip()
+            continue
+        name, colon, value = line.partition(":")
+        if not colon:
+            continue
+        name = name.strip().lower()
+        new = name not in headers
+        if new:
+            headers[name] = value.strip()
+        if name == "content-length":
+            lengths.append(value.strip())
+    if len(set(lengths)) != 1:
+        raise BadHead("Content-Length has several values" if lengths else "Content-Length is missing")
+    return Head(headers, _length(lengths[0], "Content-Length"))
+
+
+def _parse_arc(head: bytes) -> Head:
+    line = _ARC_LINE.fullmatch(head)
+    if not line:
+        raise BadHead(f"no record begins here, but {head[:40]!r}")
+    url, address, date, rest, length = (part.decode("utf-8", "replace") for part in line.groups(b""))
+    media_type = rest.partition(" ")[0]
+    http = url[:5].lower() in ("http:", "https")
+    headers = {
+        "warc-type": "warcinfo" if url.startswith("filedesc:") else "response",
+        "warc-target-uri": url,
+        "warc-ip-address": address,
+        "warc-date": f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:14]}Z",
+        "content-type": "application/http; msgtype=response" if http else media_type,
+        "content-length": length,
+    }
+    return Head(headers, _length(length, "archive-length"))
+
+
+def _length(value: str, name: str) -> int:
+    if not _LENGTH.fullmatch(value):
+        raise BadHead(f"{name} {value[:40]!r} is not a length")
+    return int(value)
+
+
+WARC = Format(
+    "WARC",
+    re.compile(rb"WARC/", re.I),
+    re.compile(rb"^WARC/\d+\.\d+[ \t]*\r?\n", re.I | re.M),
+    re.compile(rb"\n\r?\n"),
+    _parse_warc,
+    2,
+)
+_ARC_BEGINS = rb"[A-Za-z][A-Za-z0-9+.-]{0,15}:[^\r\n]* \S+ \d{8,18} [^\r\n]*"
+ARC = Format(
+    "ARC",
+    re.compile(_ARC_BEGINS),
+    re.compile(rb"^" + _ARC_BEGINS + rb"\d\r?\n", re.M),
+    re.compile(rb"\n"),
+    _parse_arc,
+    1,
+)
