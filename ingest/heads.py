@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 _VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n", re.I)
-_LENGTH = re.compile(r"\d{1,18}")
 _ARC_LINE = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*:.*?) (\S+) (\d{8,18}) (?:(.*) )?(\S+)\r?\n?")
 
 
@@ -51,10 +50,28 @@ def _parse_warc(head: bytes) -> Head:
     version = _VERSION.match(head)
     if not version:
         raise BadHead(f"no record begins here, but {head[:40]!r}")
+    text = head[version.end() :].decode("utf-8", "replace")
+    headers = _simple_fields(text) or _fields(text)
+    if "content-length" not in headers:
+        raise BadHead("Content-Length is missing")
+    return Head(headers, _length(headers["content-length"], "Content-Length"))
+
+
+def _simple_fields(text: str) -> dict[str, str] | None:
+    """Fields of a head in the form that nearly all have: `Name: value`, CR LF, no name twice; None for others."""
+    lines = text.split("\r\n")[:-2]
+    try:
+        fields = {name.lower(): value for name, value in [line.split(": ", 1) for line in lines]}
+    except ValueError:
+        return None
+    plain = len(fields) == len(lines) == text.count("\n") - 1 and "\r\n " not in text and "\t" not in text
+    return fields if plain and "  " not in text and " \r" not in text and " :" not in text else None
+
+
+def _fields(text: str) -> dict[str, str]:
     headers: dict[str, str] = {}
-    lengths: list[str] = []
     name, new = "", False
-    for line in head[version.end() :].decode("utf-8", "replace").split("\n"):
+    for line in text.split("\n"):
         if line[:1] in (" ", "\t"):  # a folded line goes on with the value before it
             if new:
                 headers[name] = f"{headers[name]} {line.strip()}".strip()
@@ -62,15 +79,13 @@ def _parse_warc(head: bytes) -> Head:
         name, colon, value = line.partition(":")
         if not colon:
             continue
-        name = name.strip().lower()
+        name, value = name.strip().lower(), value.strip()
         new = name not in headers
         if new:
-            headers[name] = value.strip()
-        if name == "content-length":
-            lengths.append(value.strip())
-    if len(set(lengths)) != 1:
-        raise BadHead("Content-Length has several values" if lengths else "Content-Length is missing")
-    return Head(headers, _length(lengths[0], "Content-Length"))
+            headers[name] = value
+        elif name == "content-length" and headers[name] != value:
+            raise BadHead("Content-Length has several values")
+    return headers
 
 
 def _parse_arc(head: bytes) -> Head:
@@ -92,9 +107,9 @@ def _parse_arc(head: bytes) -> Head:
 
 
 def _length(value: str, name: str) -> int:
-    if not _LENGTH.fullmatch(value):
-        raise BadHead(f"{name} {value[:40]!r} is not a length")
-    return int(value)
+    if len(value) <= 18 and value.isascii() and value.isdecimal():
+        return int(value)
+    raise BadHead(f"{name} {value[:40]!r} is not a length")
 
 
 WARC = Format(

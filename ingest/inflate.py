@@ -22,6 +22,7 @@ _GzipError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  #
 #: What inflaters raise on damage; lz4 has no type of its own.
 ERRORS: tuple[type[Exception], ...] = (_GzipError, OSError, EOFError, ValueError, RuntimeError, zstandard.ZstdError)
 
+_Igzip, _GZIP_FLAG = igzip_lib.IgzipDecompressor, igzip_lib.DECOMP_GZIP
 _ZSTD_WINDOW = 128 << 20
 _MAX_DICTIONARY = 16 << 20
 
@@ -58,7 +59,7 @@ class Codec(NamedTuple):
 
     def open(self, head: bytes) -> Inflater:
         """An inflater for the member that begins with `head`."""
-        return _Skip() if _SKIPPABLE.match(head) else self.inflater()
+        return _Skip() if head[1:4] == _SKIPPABLE else self.inflater()
 
 
 class _Zstd:
@@ -103,7 +104,7 @@ class _Skip:
 
 
 def _gzip() -> Inflater:
-    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+    return _Igzip(_GZIP_FLAG)
 
 
 def _gzip_end(window: Window, offset: int) -> int | None:
@@ -162,7 +163,7 @@ def _lz4_end(window: Window, offset: int) -> int | None:
     return place if place <= window.end else None
 
 
-_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_SKIPPABLE = b"\x2a\x4d\x18"
 #: Bytes that tell a codec's magic.
 MAGIC_BYTES = 10
 

@@ -13,8 +13,9 @@ from typing import NoReturn
 from millpond.ingest.inflate import ERRORS, MAGIC_BYTES, Codec, Inflater
 from millpond.ingest.window import Window
 
-_OUTPUT = 1 << 19
+_OUTPUT = 1 << 18
 _LEAST_INPUT = 1 << 12
+_SPARE_INPUT = 1 << 10  # what the next member may be larger than this one, before it takes a second piece
 _NEWLINES = re.compile(rb"[\r\n]*")
 
 
@@ -66,6 +67,7 @@ class MemberStream:
         #: Whether the next member has been opened, begins a record and waits for `enter`.
         self.at_record = False
         self._waiting = b""
+        self._input = b""
         self._inflater: Inflater | None = None
         self._read_at = start
         self._inflated = 0
@@ -100,10 +102,12 @@ class MemberStream:
         if self.at_record or self.member_end is None or self.member_end >= self.window.end:
             return False
         self._open(self.member_end)
-        head = b""
-        while self._begins and len(head) < _LEAST_INPUT and b"\n" not in head and (piece := self._inflate()):
+        if self._begins is None:
+            return True
+        head = self._inflate()
+        while len(head) < _LEAST_INPUT and b"\n" not in head and (piece := self._inflate()):
             head += piece
-        if self._begins and self._begins.match(head):
+        if self._begins.match(head):
             self.at_record, self._waiting = True, head
             return False
         self.data, self.at = self.data[self.at :] + head, 0
@@ -176,12 +180,13 @@ class MemberStream:
     def _open(self, start: int) -> None:
         self.member_start, self.member_end, self._inflated = start, None, 0
         self._read_at = start
-        if self.codec is None:
+        codec = self.codec
+        if codec is None:
             return
-        head = self.window.at(start, MAGIC_BYTES)
-        if not self.codec.magic.match(head):
-            self._fail(f"no {self.codec.name} data where a member should begin, but {head!r}")
-        self._inflater = self.codec.open(head)
+        self._input = self.window.at(start, self._feed)
+        if not codec.magic.match(self._input):
+            self._fail(f"no {codec.name} data where a member should begin, but {self._input[:MAGIC_BYTES]!r}")
+        self._inflater = codec.open(self._input)
 
     def _inflate(self) -> bytes:
         """More of the present member; nothing at its end."""
@@ -198,12 +203,12 @@ class MemberStream:
             return piece
         inflater = self._inflater
         while True:
-            data = b""
-            if inflater.needs_input:
+            data, self._input = self._input, b""
+            if not data and inflater.needs_input:
                 data = self.window.at(self._read_at, self._feed)
-                self._read_at += len(data)
                 if not data:
                     self._fail(f"{self.codec.name}: the file ends inside a member", cut=True)
+            self._read_at += len(data)
             try:
                 piece = inflater.decompress(data, _OUTPUT)
             except ERRORS as error:
@@ -211,7 +216,7 @@ class MemberStream:
             if inflater.eof:
                 self.member_end = self._read_at - len(inflater.unused_data or b"")
                 packed = self.member_end - self.member_start
-                self._feed = min(max(packed + (packed >> 2), _LEAST_INPUT), self.codec.input_bytes)
+                self._feed = min(packed + (packed >> 2) + _SPARE_INPUT, self.codec.input_bytes)
                 self._inflated += len(piece)
                 return piece
             self._feed = self.codec.input_bytes

@@ -14,7 +14,6 @@ read in parts: a part that begins where the part before it ended gives what read
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 from millpond.ingest.chains import Chains
@@ -24,8 +23,7 @@ from millpond.ingest.members import MemberStream, StreamDamage
 from millpond.ingest.window import Window
 
 
-@dataclass(frozen=True, slots=True)
-class WarcRecord:
+class WarcRecord(NamedTuple):
     """One record: its place in the file, its headers and its block."""
 
     offset: int
@@ -47,8 +45,7 @@ class WarcRecord:
         return self.headers.get("warc-type", "").lower() or "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """A range of the file that gave no record."""
 
     offset: int
@@ -57,8 +54,7 @@ class Damage:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Padding:
+class Padding(NamedTuple):
     """A range that holds nothing: empty members, skippable frames, line ends before a record."""
 
     offset: int
@@ -75,6 +71,9 @@ class Limits(NamedTuple):
     """A longer header block is damage."""
     block: int = 64 << 20
     """A longer block is passed over and None."""
+
+
+_GAP = b"\r\n\r\n"
 
 
 class _Broken(Exception):
@@ -172,6 +171,17 @@ class Archive:
                 f"a block of {head.size} bytes, but the file ends {self.window.end - stream.offset} bytes on"
             )
         keep = head.size <= self.limits.block and self.wanted(kind)
+        stop = stream.at + head.size
+        if (
+            self.codec
+            and stream.member_end is not None
+            and stream.data.endswith(_GAP)
+            and len(stream.data) == stop + len(_GAP)
+        ):
+            # by far most records: one in a member, inflated already
+            block, stream.at = stream.data[stream.at : stop] if keep else b"", len(stream.data)
+            length = None if position else stream.member_end - place
+            return WarcRecord(place, length, position, head.headers, head.size, block if keep else None)
         block, got = stream.take(head.size, keep)
         if got < head.size:
             raise _Broken(f"a block of {head.size} bytes, but only {got} until the next record or the end")
@@ -234,11 +244,15 @@ class Archive:
 def _to_data(stream: MemberStream) -> bool:
     """Pass over line ends and empty members to the next record; False at the end of the file."""
     while True:
-        stream.skip_newlines()
-        if stream.at < len(stream.data):
+        if stream.at == len(stream.data):
+            if stream.member_end is None and stream.more():
+                continue
+            if not stream.next_member() and not stream.enter():
+                return False
+            continue
+        if stream.data[stream.at] not in b"\r\n":
             return True
-        if not stream.enter() and not stream.next_member() and not stream.at_record:
-            return False
+        stream.skip_newlines()
 
 
 def _begins(window: Window, format: Format) -> bool:

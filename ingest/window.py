@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 19
 
 
 class Window:
