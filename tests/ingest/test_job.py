@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 from archives import write_warc
 from fastwarc.warc import ArchiveIterator
+from warcs import HTML, crafted, member, plainly_stored, record, stored
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig, TextConfig
 from millpond.ingest.job import ingest_files
+from millpond.ingest.read import plan
+from millpond.ingest.warc_records import Archive
+from millpond.ingest.window import Window
 from millpond.lake import Lake
 
 if TYPE_CHECKING:
@@ -141,3 +146,40 @@ def test_real_archives_are_conserved(lake: Lake, test_data: Path, spark: SparkSe
     assert counts["in"] == sum(n for entry, n in counts.items() if entry != "in")
     assert counts["out"] == lake.rows("web.pages") > 0
     assert all("\n" not in message for message in refused)
+
+
+def test_a_large_archive_is_read_in_parts(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    """However a file is cut the tables are the same, damage, a stored archive and a crafted member included."""
+    rng = random.Random(4)
+
+    def page(number: int) -> bytes:
+        return member(record(number, HTML + b"\r\n<p>" + rng.randbytes(6000).hex().encode()))
+
+    chain = b"".join(plainly_stored(record(1000 + n) + b"\n" * 300) for n in range(200))
+    lie = crafted(record(900, HTML + b"\r\n", length=len(HTML) + 2 + 4 + len(chain))[:-4], chain, b"\r\n\r\n")
+    parts = [page(number) for number in range(60)]
+    parts[7] = parts[7][:900] + bytes(9) + parts[7][909:]
+    parts[20] = stored(record(901, HTML + b"\r\n" + b"".join(parts[:5])))
+    parts[30:30] = [lie, member(record(902, b"GET / HTTP/1.1", kind="request"))]
+    parts[50:50] = [member(record(903, b"GET / HTTP/1.1", kind="request"))]
+    path = tmp_path / "large.warc.gz"
+    path.write_bytes(b"".join(parts))
+    with path.open("rb") as file:
+        archive = Archive(Window(file), str(path))
+        begins = {item.offset for item in archive.records()}
+        guesses = {part.bounds(archive)[0] for part in plan([str(path)], 40_000)} - {None}
+    assert len(guesses) > 5 and guesses - begins  # some are right, and one is not
+    digests, found = set(), []
+    for name, size in (("whole", 1 << 30), ("parts", 40_000)):
+        one = Lake.open(str(tmp_path / name))
+        config = IngestConfig(split_bytes=size)
+        found.append(ledger(one, ingest_files(one, [str(path)], config).run_id))
+        digests.add((one.digest("web.pages"), one.digest("web.rejects")))
+        published = {Path(file).name for table in TABLES_OF_FILES for file in one.files(table)}
+        on_disk = {file.name for table in TABLES_OF_FILES for file in one.data_folder(table).glob("*.parquet")}
+        assert on_disk == published  # nothing of what was thrown away is left
+    assert len(digests) == 1 and found[0] == found[1]
+    assert found[0] == {"in": 63, "out": 60, "rejected damaged": 1, "rejected not_a_page": 2}
+
+
+TABLES_OF_FILES = ("web.pages", "web.rejects")
