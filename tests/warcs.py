@@ -91,7 +91,8 @@ def crafted(before: bytes, verbatim: bytes, behind: bytes) -> bytes:
         for byte in data:
             code(byte, 8) if byte < 255 else code(510, 9)
 
-    put(1, 1), put(2, 2), put(0, 5), put(0, 5), put(14, 4)
+    for value, width in ((1, 1), (2, 2), (0, 5), (0, 5), (14, 4)):
+        put(value, width)
     order = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1)
     for symbol in order:
         put({8: 1, 9: 2, 1: 2}.get(symbol, 0), 3)
