@@ -29,6 +29,7 @@ from millpond.ingest.config import IngestConfig
 from millpond.ingest.crawl import crawl_site
 from millpond.ingest.files import expand_paths, source_digest
 from millpond.ingest.page import RowBatcher, reject_row
+from millpond.ingest.revisits import resolve
 from millpond.ingest.tasks import TABLE_OF, discard, read_files
 from millpond.lake import Lake, Release
 from millpond.progress import bar, spark_bar
@@ -111,7 +112,9 @@ def _publish(run: Run, entries: dict[str, list[DataFileEntry]], records: int) ->
         known = lake.files(PAGES.name, base.tables.get(PAGES.name)) if base and PAGES.name in base.tables else []
         pages, repeats = _without_known(lake, entries[PAGES.name], known)
         staged = {**entries, PAGES.name: pages}
-        staged[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *_reject_repeats(lake, repeats)]
+        originals = [*known, *(entry.path for entry in pages)]
+        rejects = resolve(entries[WEB_REJECTS.name], originals, lake.data_folder(WEB_REJECTS.name))
+        staged[WEB_REJECTS.name] = [*rejects, *_reject_repeats(lake, repeats)]
         for table, files in staged.items():
             run.stage_files(table, files, Mode.APPEND)
         run.ledger.clear()

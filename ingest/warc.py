@@ -24,6 +24,7 @@ from millpond.ingest.files import open_input
 from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row
 from millpond.ingest.parts import Part, archives
+from millpond.ingest.revisits import describe, stated_digest
 from millpond.ingest.warc_records import Archive, Damage, Limits, Padding, WarcRecord
 from millpond.ingest.window import Window
 from millpond.reasons import Reason
@@ -90,6 +91,9 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
             found += 1
             if isinstance(item, Damage):
                 yield "reject", _reject(part.name, item, None, Reason.DAMAGED, item.detail, crawl)
+            elif item.kind == "revisit":
+                uri, detail = _target(item), describe(item.headers)
+                yield "reject", _reject(part.name, item, uri, Reason.REVISIT_UNRESOLVED, detail, crawl)
             elif item.kind in config.record_types:
                 yield _page_or_reject(part.name, item, config, crawl)
             else:
@@ -111,7 +115,7 @@ def _file(part: Part, records: int, began: int | None, ended: int | None, until:
 
 
 def _page_or_reject(name: str, record: WarcRecord, config: WarcConfig, crawl: str | None) -> Row:
-    target = record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">").strip()
+    target = _target(record)
     try:
         url = address_of(target)
         if url is None:
@@ -122,7 +126,7 @@ def _page_or_reject(name: str, record: WarcRecord, config: WarcConfig, crawl: st
             raise Rejected(Reason.TOO_LARGE, detail)
         fields = _page_fields(record, record.block, url, config)
     except Rejected as problem:
-        return "reject", _reject(name, record, target or None, problem.reason, problem.detail, crawl)
+        return "reject", _reject(name, record, target, problem.reason, problem.detail, crawl)
     return "page", page_row(
         url=url,
         fetched_at=parse_instant(record.headers.get("warc-date", "")),
@@ -130,8 +134,13 @@ def _page_or_reject(name: str, record: WarcRecord, config: WarcConfig, crawl: st
         source_file=name,
         source_offset=record.offset,
         source_length=record.length,
+        stated_digest=stated_digest(record.headers),
         **fields,
     )
+
+
+def _target(record: WarcRecord) -> str:
+    return record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">").strip()
 
 
 def _page_fields(record: WarcRecord, block: bytes, url: str, config: WarcConfig) -> dict[str, Any]:
@@ -214,5 +223,5 @@ def _reject(
         crawl=crawl,
         offset=place.offset,
         length=place.length,
-        url=url,
+        url=url or None,
     )

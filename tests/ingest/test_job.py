@@ -183,3 +183,29 @@ def test_a_large_archive_is_read_in_parts(lake: Lake, tmp_path: Path, spark: Spa
 
 
 TABLES_OF_FILES = ("web.pages", "web.rejects")
+
+
+def test_revisits_point_at_the_page_that_is_in_the_lake(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    def revisit(number: int, digest: str, address: str = "http://h.test/0") -> bytes:
+        extra = f"WARC-Payload-Digest: {digest}\r\nWARC-Refers-To-Target-URI: {address}\r\n"
+        return member(record(number, b"HTTP/1.1 200 OK\r\n\r\n", extra=extra, kind="revisit"))
+
+    def page(number: int, digest: str) -> bytes:
+        return member(record(number, extra=f"WARC-Payload-Digest: {digest}\r\n"))
+
+    first, second, third = ("sha1:" + letter * 32 for letter in "ABC")
+    one, two = tmp_path / "1.warc.gz", tmp_path / "2.warc.gz"
+    one.write_bytes(page(0, first) + page(1, first) + page(2, second) + revisit(3, first.lower()))
+    outcome = ingest_files(lake, [str(one)], CONFIG)
+    assert ledger(lake, outcome.run_id) == {"in": 4, "out": 3, "rejected revisit": 1}
+    two.write_bytes(page(5, "md5:0") + revisit(6, second) + revisit(7, third) + revisit(8, first, "http://h.test/1"))
+    outcome = ingest_files(lake, [str(two)], CONFIG)
+    assert ledger(lake, outcome.run_id) == {"in": 4, "out": 1, "rejected revisit": 2, "rejected revisit_unresolved": 1}
+    pages = {row["url"]: row["page_id"] for row in lake.read("web.pages", ["url", "page_id"]).to_pylist()}
+    found = {row["url"][-1]: (row["reason"], row["detail"]) for row in lake.read("web.rejects").to_pylist()}
+    assert found == {
+        "3": ("revisit", pages["http://h.test/0"]),
+        "6": ("revisit", pages["http://h.test/2"]),
+        "7": ("revisit_unresolved", f"{third} http://h.test/0 -"),
+        "8": ("revisit", pages["http://h.test/1"]),
+    }
