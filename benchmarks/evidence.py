@@ -113,7 +113,7 @@ def deleted_row(scene: Scene, stage: Stage, name: str) -> Injection:
     lake = scene.before(stage)
     reader = Reader(lake)
     heads = _heads(lake)
-    known = set(lake.data_folder(name).glob("*.parquet"))
+    known = set(Path(lake.data_folder(name)).glob("*.parquet"))
     fired, go = scene.folder / "fired", scene.folder / "go"
     for path in (fired, go):
         path.unlink(missing_ok=True)
@@ -122,7 +122,7 @@ def deleted_row(scene: Scene, stage: Stage, name: str) -> Injection:
     )
     while process.poll() is None and not fired.exists():
         time.sleep(0.05)
-    staged = sorted(set(lake.data_folder(name).glob("*.parquet")) - known)
+    staged = sorted(set(Path(lake.data_folder(name)).glob("*.parquet")) - known)
     if staged:
         rows = pq.read_table(staged[0])
         pq.write_table(rows.slice(1), staged[0])
@@ -223,7 +223,7 @@ def shuffled(scene: Scene, stage: Stage, seed: int) -> Injection:
     rows = lake.read(PAGES_TABLE.name).to_pylist()
     before = [row["page_id"] for row in rows]
     random.Random(seed).shuffle(rows)
-    folder = lake.data_folder(PAGES_TABLE.name)
+    folder = Path(lake.data_folder(PAGES_TABLE.name))
     entries = [entry for row in rows for entry in write_rows(PAGES_TABLE.name, folder, [row])]
     run = Run(lake, "shuffle", StageConfig(), {"seed": seed})
     run.stage_files(PAGES_TABLE.name, entries, Mode.REPLACE)

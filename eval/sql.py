@@ -23,9 +23,10 @@ import duckdb
 import pyarrow as pa
 
 from millpond import durable
-from millpond.duck import quote, scan, spill_folder
+from millpond.duck import quote, reach_warehouses, scan, spill_folder
 from millpond.errors import InputError, LakeError
 from millpond.schemas import OPS_RELEASES, TABLES, TableSpec
+from millpond.storage import is_url
 
 #: Column types of an empty view.
 _TYPES: dict[pa.DataType, str] = {
@@ -53,7 +54,7 @@ class TableFiles(Protocol):
         """Table name → snapshot id of the newest release; empty before the first."""
 
     def files(self, table: str, snapshot: int | None = None) -> list[str]:
-        """Local paths of the Parquet files of one table's snapshot, by default its released one."""
+        """Paths or URLs of the Parquet files of one table's snapshot, by default its released one."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def connect(lake: TableFiles, tables: Mapping[str, int] | None = None) -> duckdb
             "temp_directory": spill_folder(),
         }
     )
+    reach_warehouses(connection)
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     reachable = ", ".join(quote(path) for paths in files.values() for path in paths)
     connection.execute(f"SET allowed_paths = [{reachable}]")  # must come before the door closes
@@ -154,6 +156,7 @@ def write_database(lake: TableFiles, path: str | Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with duckdb.connect() as connection:
+                reach_warehouses(connection)
                 connection.execute(f"ATTACH {quote(str(part))} AS lake (STORAGE_VERSION {quote(_STORAGE)})")
                 connection.execute("USE lake")
                 _create_views(connection, files)
@@ -178,7 +181,7 @@ def _released_files(lake: TableFiles, tables: Mapping[str, int] | None = None) -
             paths = lake.files(name)
         else:
             paths = []
-        files[name] = [str(Path(path).absolute()) for path in paths]
+        files[name] = [path if is_url(path) else str(Path(path).absolute()) for path in paths]
     return files
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -66,18 +66,26 @@ class SiteConfig(StageConfig):
 
 
 class TextConfig(StageConfig):
-    """Importing texts from JSON Lines and Parquet files."""
+    """Importing texts from JSON Lines, CSV and Parquet files, and from dataset folders of them."""
 
     text_column: str = "text"
     """Column that holds the text."""
+    media_type: Literal["text/plain", "text/html"] = "text/plain"
+    """What the texts are."""
     url_column: str | None = None
     """Column with the text's address; without one it is the file's, with the row number as fragment."""
     id_column: str | None = None
     """Column whose value is the fragment of that address, instead of the row number."""
     date_column: str | None = None
     """Column that holds when the text was fetched: ISO 8601 text, or a Parquet date or timestamp."""
+    delimiter: Annotated[str | None, Field(min_length=1, max_length=1)] = None
+    """What stands between the fields of a CSV file: a comma by default, and a tab where the name ends in .tsv."""
+    subset: str | None = None
+    """Which configuration of a dataset folder to read, as its README.md names it; the default one otherwise."""
+    split: str = "train"
+    """Which split of a dataset folder to read."""
     max_row_bytes: Bytes = 64 * MIB
-    """Largest line of a JSON Lines file; a longer one is skipped and rejected."""
+    """Largest row of a JSON Lines or CSV file; a longer one is skipped and rejected."""
     max_body_bytes: Bytes = 20 * MIB
     """Largest text, and largest value of any other column of a Parquet file, in bytes of UTF-8."""
     batch_rows: Annotated[int, Field(gt=0)] = 1024

@@ -70,19 +70,20 @@ def _simple_fields(text: str) -> dict[str, str] | None:
 
 def _fields(text: str) -> dict[str, str]:
     headers: dict[str, str] = {}
-    name, new = "", False
+    last: str | None = None
     for line in text.split("\n"):
         if line[:1] in (" ", "\t"):  # a folded line goes on with the value before it
-            if new:
-                headers[name] = f"{headers[name]} {line.strip()}".strip()
+            if last is not None:
+                headers[last] = f"{headers[last]} {line.strip()}".strip()
             continue
         name, colon, value = line.partition(":")
+        last = None
         if not colon:
             continue
         name, value = name.strip().lower(), value.strip()
-        new = name not in headers
-        if new:
+        if name not in headers:
             headers[name] = value
+            last = name
         elif name == "content-length" and headers[name] != value:
             raise BadHead("Content-Length has several values")
     return headers

@@ -12,25 +12,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
-from millpond import faults
+from millpond import faults, storage
 from millpond.config import load
 from millpond.datafile import DataFileEntry, TableWriter
 from millpond.duck import connect
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.crawl import crawl_site
-from millpond.ingest.files import expand_paths, source_digest
+from millpond.ingest.datasets import with_datasets
 from millpond.ingest.page import RowBatcher, reject_row
 from millpond.ingest.revisits import resolve
 from millpond.ingest.tasks import TABLE_OF, discard, read_files
+from millpond.inputs import expand, identify
 from millpond.lake import Lake, Release
 from millpond.progress import bar, spark_bar
 from millpond.publish import Mode, Outcome, Run
@@ -49,8 +48,8 @@ def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outc
     Raises:
         InputError: a path is missing, a folder, unreadable, empty or not what its name says; nothing is published.
     """
-    files = expand_paths(paths)
-    run = Run(lake, "ingest", config, dict(zip(files, _digests(files), strict=True)))
+    files = _identities(expand(with_datasets(paths, config.text)))
+    run = Run(lake, "ingest", config, files)
     if release := run.released(standing=False):
         return run.unchanged(release)
     faults.point("before-data")
@@ -60,13 +59,13 @@ def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outc
     return _publish(run, read.entries, read.records)
 
 
-def _digests(files: Sequence[str]) -> list[str]:
-    with bar("identify") as shown, ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
-        digests = []
-        for digest in pool.map(source_digest, files):
-            digests.append(digest)
-            shown.update(len(digests), len(files))
-        return digests
+def _identities(files: Sequence[str]) -> dict[str, str]:
+    with bar("identify") as shown:
+        known: dict[str, str] = {}
+        for file, identity in identify(files):
+            known[file] = identity
+            shown.update(len(known), len(files))
+        return known
 
 
 def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
@@ -189,13 +188,13 @@ def _reject_repeats(lake: Lake, repeats: Sequence[dict[str, Any]]) -> list[DataF
 def _by_reason(entries: Sequence[DataFileEntry]) -> dict[str, int]:
     if not entries:
         return {}
-    rows = ds.dataset([entry.path for entry in entries]).to_table(columns=["reason", "records"])
+    rows = storage.dataset([entry.path for entry in entries]).to_table(columns=["reason", "records"])
     counts = rows.group_by("reason").aggregate([("records", "sum")])
     return dict(zip(counts["reason"].to_pylist(), counts["records_sum"].to_pylist(), strict=True))
 
 
 def _first_detail(entries: Sequence[DataFileEntry]) -> str:
-    rows = ds.dataset([entry.path for entry in entries]).head(1, columns=["detail"])
+    rows = storage.dataset([entry.path for entry in entries]).head(1, columns=["detail"])
     return f": {rows['detail'][0]}"
 
 
@@ -204,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def prepare(options: argparse.Namespace) -> Work:
         config = load(IngestConfig, options.config, "ingest", options.set)
-        files = expand_paths(options.paths)
+        files = expand(with_datasets(options.paths, config.text))
         return lambda lake: ingest_files(lake, files, config)
 
     job_main("ingest", arguments, prepare, paths=True)

@@ -8,9 +8,10 @@ that says where: a stream that is cut short or fails its checksum is never taken
 from __future__ import annotations
 
 import re
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
-from millpond.ingest.inflate import ERRORS, MAGIC_BYTES, Codec, Inflater
+from millpond.errors import InputError
+from millpond.ingest.inflate import ERRORS, MAGIC_BYTES, Codec, Inflater, codec_of, foreign
 from millpond.ingest.window import Window
 
 _OUTPUT = 1 << 18
@@ -31,6 +32,19 @@ class StreamDamage(Exception):
         self.end = end
         #: Whether all bytes up to the end of the file can be read as this member's.
         self.cut = cut
+
+
+def read_whole(file: BinaryIO, name: str) -> MemberStream:
+    """A file's inflated bytes from its beginning to its end.
+
+    Raises:
+        InputError: it is packed in a way that is not read here.
+    """
+    window = Window(file)
+    codec = codec_of(window)
+    if codec is None and (kind := foreign(window)):
+        raise InputError(f"{name}: {kind} is not read here: recompress the file with gzip or zstd")
+    return MemberStream(window, codec)
 
 
 class MemberStream:

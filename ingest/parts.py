@@ -41,6 +41,8 @@ class Part:
     """Whether a record is known to begin at `start`, and one at `stop` if that is not the end."""
     refused: str = ""
     """Why it is not read; empty where it is."""
+    version: str | None = None
+    """What the file's content is known by, if it is."""
 
     def bounds(self, archive: Archive) -> tuple[int | None, int]:
         """Where to begin, None for nowhere, and the first record that is another part's."""

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.files import open_input
 from millpond.ingest.page import Row
 from millpond.ingest.parts import Part, archives, cut_all
-from millpond.ingest.text import read_text
+from millpond.ingest.text import TEXT_SUFFIXES, read_text
 from millpond.ingest.warc import read_part
-
-#: How the name of a table of texts ends; every other file is taken for an archive.
-TEXT_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.bz2", ".jsonl.zst", ".parquet")
+from millpond.inputs import open_input
 
 
-def plan(paths: Sequence[str], part_bytes: int, tasks: int = 1) -> list[Part]:
+def plan(files: Mapping[str, str | None], part_bytes: int, tasks: int = 1) -> list[Part]:
     """What each task reads: a table of texts whole, an archive in parts (see `cut_all`).
+
+    Args:
+        files: what their content is known by (`millpond.inputs.identity`), if it is, by name.
 
     Raises:
         InputError: a file is missing or may not be read.
     """
     texts, whole = [], []
-    for path in paths:
-        with open_input(path) as file:
+    for path, version in files.items():
+        with open_input(path, version) as file:
             if path.endswith(TEXT_SUFFIXES):
                 size = file.seek(0, 2)
                 texts.append(Part(path, path, 0, size, 0, size))
             else:
-                whole += archives(file, path)
+                whole += [replace(part, version=version) for part in archives(file, path)]
     return [*cut_all(whole, part_bytes, tasks), *texts]
 
 
@@ -42,7 +43,7 @@ def read_rows(part: Part, config: IngestConfig) -> Iterator[Row]:
         if part.path.endswith(TEXT_SUFFIXES):
             yield from read_text(part.path, config.text, crawl=config.crawl)
         else:
-            with open_input(part.path) as file:
+            with open_input(part.path, part.version) as file:
                 yield from read_part(file, part, config.warc, crawl=config.crawl)
     except InputError as error:
         yield "error", {"file": part.path, "detail": str(error)}

@@ -8,7 +8,6 @@ address that the revisit refers to if there are several.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from millpond.datafile import DataFileEntry, TableWriter
 from millpond.duck import connect
@@ -33,7 +32,7 @@ def describe(headers: Mapping[str, str]) -> str:
     return " ".join((stated_digest(headers) or "-", address or "-", date or "-"))
 
 
-def resolve(rejects: Sequence[DataFileEntry], pages: Sequence[str], folder: str | Path) -> list[DataFileEntry]:
+def resolve(rejects: Sequence[DataFileEntry], pages: Sequence[str], folder: str) -> list[DataFileEntry]:
     """Reject files in which revisits whose page is in the files `pages` say so; only files with such are rewritten."""
     if not rejects or not pages:
         return list(rejects)

@@ -22,10 +22,10 @@ from pyspark.sql.types import StructType
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.files import expand_paths
 from millpond.ingest.page import RowBatcher
 from millpond.ingest.parts import Part
 from millpond.ingest.read import plan, read_rows
+from millpond.inputs import expand
 from millpond.schemas import LONG, PAGES, STRING, WEB_REJECTS
 
 #: The count of a file: how many records, fetches or rows were found in it.
@@ -64,7 +64,7 @@ class RecordSource(DataSource):
     def reader(self, schema: StructType) -> DataSourceReader:
         """Plan the partitions."""
         config = IngestConfig.model_validate_json(self.options.get("config", "{}"))
-        return RecordReader(expand_paths([self.options["path"]]), config)
+        return RecordReader(expand([self.options["path"]]), config)
 
 
 class RecordReader(DataSourceReader):
@@ -76,7 +76,7 @@ class RecordReader(DataSourceReader):
 
     def partitions(self) -> Sequence[InputPartition]:
         """One per part."""
-        return [FilePartition(part) for part in plan(self.paths, self.config.split_bytes)]
+        return [FilePartition(part) for part in plan(dict.fromkeys(self.paths), self.config.split_bytes)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Batches of one part's rows."""

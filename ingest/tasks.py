@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from millpond import storage
 from millpond.datafile import DataFileEntry, write_rows
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
@@ -39,9 +39,9 @@ class FilesRead:
 
 
 def read_files(
-    spark: SparkSession, files: Sequence[str], config: IngestConfig, folders: Mapping[str, Path]
+    spark: SparkSession, files: Mapping[str, str], config: IngestConfig, folders: Mapping[str, str]
 ) -> FilesRead:
-    """Read WARC files and text tables into data files.
+    """Read WARC files and text tables, given with what their content is known by, into data files.
 
     Raises:
         InputError: a file cannot be read or is no table of texts; no data file is left.
@@ -72,7 +72,7 @@ def read_files(
 def discard(entries: Iterator[DataFileEntry]) -> None:
     """Remove data files that will not be published."""
     for entry in entries:
-        Path(entry.path).unlink()
+        storage.remove(entry.path)
 
 
 def _entries(written: Written) -> Iterator[DataFileEntry]:
@@ -80,7 +80,7 @@ def _entries(written: Written) -> Iterator[DataFileEntry]:
 
 
 def _read_parts(
-    spark: SparkSession, parts: Sequence[Part], config: IngestConfig, folders: Mapping[str, Path]
+    spark: SparkSession, parts: Sequence[Part], config: IngestConfig, folders: Mapping[str, str]
 ) -> Iterator[tuple[PartRead, Written]]:
     one_each = spark.range(0, len(parts), 1, len(parts))
     written = write_by_task(one_each, folders, lambda batches: _read_tables(batches, parts, config))
@@ -104,7 +104,7 @@ def _read_tables(
     yield from ((table, batch) for table, batcher in batchers.items() if (batch := batcher.flush()))
 
 
-def _count_kinds(notes: Sequence[dict[str, Any]], folder: Path) -> list[DataFileEntry]:
+def _count_kinds(notes: Sequence[dict[str, Any]], folder: str) -> list[DataFileEntry]:
     """One reject for each file and type of record that is no page, however many parts counted it."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for note in notes:

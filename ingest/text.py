@@ -1,17 +1,17 @@
-"""Texts from JSON Lines and Parquet files → pages and counted rejects.
+"""Texts from JSON Lines, CSV and Parquet files → pages and counted rejects.
 
-Inputs: `.jsonl`, plain or compressed with gzip, bzip2 or Zstandard, and `.parquet`, one text a row.
-Output: tagged rows, see `millpond.ingest.page`. A text becomes a page of media type text/plain whose body is
-its UTF-8. A row that is no text is rejected with its number: lines and rows count from 0, blank lines are
-none. Files are streamed; which columns are read is the configuration's choice, never the first rows'.
+Inputs: `.jsonl`, `.csv` (with a header) and `.tsv`, plain or compressed with gzip, bzip2 or Zstandard, and `.parquet`;
+one text a row. Output: tagged rows, see `millpond.ingest.page`. A text becomes a page of media type text/plain (or
+text/html, as the configuration says) whose body is its UTF-8. A row that is no text is rejected with its number: lines
+and rows count from 0, blank lines are none, nor is a header. Files are streamed; which columns are read is the
+configuration's choice, never the first rows'.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, datetime, time
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,13 +20,17 @@ import pyarrow.parquet as pq
 
 from millpond.errors import InputError
 from millpond.ingest.config import TextConfig
-from millpond.ingest.files import open_input
-from millpond.ingest.inflate import codec_of, foreign
-from millpond.ingest.members import MemberStream, StreamDamage
+from millpond.ingest.csv_rows import csv_rows
+from millpond.ingest.members import MemberStream, StreamDamage, read_whole
 from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row, to_utc
-from millpond.ingest.window import Window
+from millpond.inputs import address, open_input
 from millpond.reasons import Reason
 
+_PACKED = ("", ".gz", ".bz2", ".zst")
+_LINES = tuple(f"{kind}{packed}" for kind in (".jsonl", ".ndjson") for packed in _PACKED)
+_CSV = tuple(f"{kind}{packed}" for kind in (".csv", ".tsv") for packed in _PACKED)
+#: How the name of a table of texts ends.
+TEXT_SUFFIXES = (*_LINES, *_CSV, ".parquet")
 #: So many rows without the text column, and none with it, are a wrong column name and not bad rows.
 _WRONG_COLUMN_ROWS = 100
 #: So many bytes of a Parquet file's rows are meant to be in memory at once.
@@ -38,10 +42,12 @@ def read_text(path: str, config: TextConfig, *, crawl: str | None = None) -> Ite
     """Read one file of texts; the last row is the file's own, with the rows found in it.
 
     Raises:
-        InputError: the file is missing, empty, neither JSON Lines nor Parquet, or has no such column.
+        InputError: the file is missing, empty, not what its name says, or has no such column.
     """
     if path.endswith(".parquet"):
         return _Reader(path, config, crawl).parquet()
+    if path.endswith(_CSV):
+        return _Reader(path, config, crawl).csv()
     return _Reader(path, config, crawl).json_lines()
 
 
@@ -52,17 +58,13 @@ class _Reader:
         self.path = path
         self.config = config
         self.crawl = crawl
-        self.address = Path(path).resolve().as_uri()
+        self.address = address(path)
         self.rows = 0
 
     def json_lines(self) -> Iterator[Row]:
         texts, seen = 0, set[str]()
         with open_input(self.path) as file:
-            window = Window(file)
-            codec = codec_of(window)
-            if codec is None and (kind := foreign(window)):
-                raise InputError(f"{self.path}: {kind} is not read here: recompress the file with gzip or zstd")
-            stream = MemberStream(window, codec)
+            stream = read_whole(file, self.path)
             for number, line in self._lines(stream):
                 self.rows += 1
                 if isinstance(line, Rejected):
@@ -82,7 +84,36 @@ class _Reader:
                 yield row
             if not texts and seen:
                 raise self._wrong_column(self.config.text_column, seen)
-            yield self._file(window.end)
+            yield self._file(stream.window.end)
+
+    def csv(self) -> Iterator[Row]:
+        tab = ".tsv" in self.path.rpartition("/")[2]
+        delimiter = self.config.delimiter or ("\t" if tab else ",")
+        with open_input(self.path) as file:
+            stream = read_whole(file, self.path)
+            rows = csv_rows(stream, delimiter, self.config.max_row_bytes)
+            header = next(rows, [])
+            if isinstance(header, Rejected):
+                raise InputError(f"{self.path}: no header can be read: {header.detail}")
+            for column in self._columns():
+                if header.count(column) != 1:
+                    raise self._wrong_column(column, header)
+            for number, fields in enumerate(rows):
+                self.rows += 1
+                try:
+                    yield self._page(self._record(header, fields), number)
+                except Rejected as problem:
+                    yield self._reject(problem, number)
+            yield self._file(stream.window.end)
+
+    def _record(self, header: list[str], fields: list[str] | Rejected) -> dict[str, Any]:
+        """A row by the names of its columns; an empty field is no value, but for the text's."""
+        if isinstance(fields, Rejected):
+            raise fields
+        if len(fields) != len(header):
+            raise Rejected(Reason.BAD_ROW, f"{len(fields)} fields, and the header has {len(header)}")
+        text = self.config.text_column
+        return {name: value if value or name == text else None for name, value in zip(header, fields, strict=True)}
 
     def parquet(self) -> Iterator[Row]:
         with open_input(self.path) as file:
@@ -170,7 +201,7 @@ class _Reader:
             url=self._url(record, number),
             fetched_at=self._fetched_at(record),
             status=None,
-            content_type="text/plain",
+            content_type=self.config.media_type,
             body=body,
             charset="utf-8",
             crawl=self.crawl,
@@ -235,9 +266,10 @@ class _Reader:
             raise InputError(f"{self.path}: holds no rows")
         return "file", {"file": self.path, "records": self.rows, "bytes": size}
 
-    def _wrong_column(self, column: str, known: Iterable[str]) -> InputError:
+    def _wrong_column(self, column: str, known: Collection[str]) -> InputError:
+        often = "has no" if column not in known else "has more than one"
         names = ", ".join(sorted(known))
-        return InputError(f"{self.path}: has no column {column!r}; its columns are: {names}"[:1000])
+        return InputError(f"{self.path}: {often} column {column!r}; its columns are: {names}"[:1000])
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -20,13 +20,13 @@ from resiliparse.parse.encoding import detect_mime
 
 from millpond.ingest import charset
 from millpond.ingest.config import WarcConfig
-from millpond.ingest.files import open_input
 from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row
 from millpond.ingest.parts import Part, archives
 from millpond.ingest.revisits import describe, stated_digest
 from millpond.ingest.warc_records import Archive, Damage, Limits, Padding, WarcRecord
 from millpond.ingest.window import Window
+from millpond.inputs import open_input
 from millpond.reasons import Reason
 
 _PAGE_SCHEMES = ("http", "https", "ftp", "file")

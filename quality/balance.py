@@ -187,7 +187,7 @@ def check(batch: Batch) -> int:
         connection.execute(f"create view came as {_CAME[PAGES.name in batch.inputs]}")
         problems = _unbalanced(connection) + _different(connection, batch.stage)
         for query in CONSERVED.get(batch.stage, ()):
-            problems += [str(row[0]) for row in connection.execute(f"{query} limit 3").fetchall()]
+            problems += [str(row[0]) for row in connection.execute(f"{query} order by 1 limit 3").fetchall()]
         lines = connection.execute("select count(*) from new_ops_ledger").fetchone()
     if problems:
         raise LedgerError(f"{batch.stage}: the ledger does not balance: {'; '.join(problems[:3])}")

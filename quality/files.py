@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from millpond import storage
 from millpond.datafile import file_schema
 from millpond.schemas import TABLES
 
@@ -23,7 +24,7 @@ def misfits(table: str, files: Sequence[str]) -> list[str]:
 
 def _difference(wanted: pa.Schema, path: str) -> str:
     try:
-        found = pq.read_schema(path)
+        found = pq.read_schema(storage.open_file(path))
     except (OSError, pa.ArrowException) as error:
         return f"not a readable Parquet file: {error}"
     if extra := [name for name in found.names if name not in wanted.names]:

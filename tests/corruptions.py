@@ -158,7 +158,7 @@ def _changed_type(curated: Curated, seed: int) -> Tables:
 
 
 def _half_gone(curated: Curated, seed: int) -> Tables:
-    """Half the documents are nowhere, and the ledger agrees."""
+    """Half the documents are nowhere, and the ledger says that they never came."""
     rows = _documents(curated)
     kept = sorted(random.Random(seed).sample(range(len(rows)), -(-len(rows) // 2)))
     left = rows.take(kept)
@@ -218,7 +218,7 @@ CORRUPTIONS: dict[str, tuple[Callable[[Curated, int], Tables], str]] = {
     "truncated text, measured after": (_truncated_upstream, "corpus_has_not_shrunk on text_bytes"),
     "extra column": (_extra_column, "columns_match_the_table failed"),
     "changed type": (_changed_type, "columns_match_the_table failed"),
-    "half the rows gone": (_half_gone, "is found 0 times"),
+    "half the rows gone": (_half_gone, "the ledger does not balance"),
     "personal data": (_personal, "masked_data_is_gone"),
     "mojibake": (_mojibake, "text_is_no_mojibake"),
     "one document flooding": (_flooding, "no_text_twice"),

@@ -84,7 +84,7 @@ def test_files_of_the_target_size_hold_ranges_that_do_not_overlap(
 def test_other_rows_are_refused(scattered: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     before = scattered.release()
     row = {"doc_id": "0", "url": "u", "text": "t", "text_digest": "0", "cluster_id": "0", "rules": "0"}
-    folder = scattered.data_folder("corpus.documents")
+    folder = Path(scattered.data_folder("corpus.documents"))
     monkeypatch.setattr(module, "_rewritten", lambda *_: write_rows("corpus.documents", folder, [row]))
     with pytest.raises(LakeError, match=r"corpus.documents: compaction gives rows of digest \w+, and they had \w+"):
         compact(scattered, CompactConfig(tables=("corpus.documents",)), audit)

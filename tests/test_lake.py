@@ -75,8 +75,8 @@ def test_folders_that_engines_read_as_patterns_are_refused(tmp_path: Path, name:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("warehouse", ["", "relative/folder", "s3://bucket/lake"])
-def test_catalogs_without_a_local_warehouse_are_refused(tmp_path: Path, warehouse: str) -> None:
+@pytest.mark.parametrize("warehouse", ["", "relative/folder", "s4://bucket/lake"])
+def test_catalogs_without_a_warehouse_that_can_be_reached_are_refused(tmp_path: Path, warehouse: str) -> None:
     environment = {**os.environ, "PYICEBERG_CATALOG__POND__TYPE": "sql"}
     environment |= {"PYICEBERG_CATALOG__POND__URI": "sqlite://", "PYICEBERG_CATALOG__POND__WAREHOUSE": warehouse}
     command = [sys.executable, "-m", "millpond", "tables", "--lake", "catalog:pond"]

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
-from io import BufferedWriter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,6 +43,7 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
+from millpond import storage
 from millpond.errors import LakeError
 from millpond.schemas import TABLES, TableSpec
 
@@ -146,13 +145,13 @@ class DataFileEntry:
 class _File:
     """A data file that is being written."""
 
-    path: Path
-    stream: BufferedWriter
+    path: str
+    stream: IO[bytes]
     writer: pq.ParquetWriter
 
 
 class TableWriter:
-    """Streams batches of one table into Parquet files under `folder`.
+    """Streams batches of one table into Parquet files under `folder`, a path or URL.
 
     Use as a context manager; `entries` holds one entry per file after `close`. An exception removes what was
     written: nothing of it can be published.
@@ -165,7 +164,7 @@ class TableWriter:
         self.table = table
         self.file_bytes = file_bytes or FILE_BYTES
         self.spec = TABLES[table]
-        self.folder = Path(folder)
+        self.folder = str(folder)
         self.entries: list[DataFileEntry] = []
         self._schema = file_schema(self.spec)
         self._pending: list[pa.RecordBatch] = []
@@ -216,9 +215,8 @@ class TableWriter:
             self._finish()
 
     def _open(self) -> _File:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{uuid.uuid4().hex}.parquet"
-        stream = path.open("xb")
+        path = f"{self.folder}/{uuid.uuid4().hex}.parquet"
+        stream = storage.create(path)
         bounded = [name for name in self._schema.names if name not in _UNBOUNDED]
         writer = pq.ParquetWriter(
             stream,
@@ -234,17 +232,14 @@ class TableWriter:
         if (file := self._file) is None:
             return
         file.writer.close()
-        file.stream.flush()
-        os.fsync(file.stream.fileno())
-        size = file.stream.tell()
-        file.stream.close()
+        size = storage.settle(file.stream)
         metadata = file.writer.writer.metadata
         plan, mapping = _statistics_plan(self.table)
         statistics = data_file_statistics_from_parquet_metadata(metadata, plan, mapping)
         self.entries.append(
             DataFileEntry(
                 table=self.table,
-                path=str(file.path),
+                path=file.path,
                 rows=metadata.num_rows,
                 size=size,
                 statistics=statistics.to_serialized_dict(),
@@ -257,9 +252,9 @@ class TableWriter:
             for close in (self._file.writer.close, self._file.stream.close):
                 with suppress(OSError, pa.ArrowException):  # it may be what has just failed
                     close()
-            self._file.path.unlink(missing_ok=True)
+            storage.remove(self._file.path)
         for entry in self.entries:
-            Path(entry.path).unlink(missing_ok=True)
+            storage.remove(entry.path)
         self._file, self.entries = None, []
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from millpond import storage
 from millpond.errors import LakeError
 
 
@@ -27,10 +28,17 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
     """
     try:
         with duckdb.connect(config={"temp_directory": spill_folder()}) as connection:
+            reach_warehouses(connection)
             yield connection
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         said = str(error).strip().splitlines()[0]
         raise LakeError(f"{said} (DuckDB spills to {tempfile.gettempdir()}; TMPDIR names another folder)") from error
+
+
+def reach_warehouses(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection read lakes in object storage as everything else here does; it would fetch an extension."""
+    for system in storage.warehouse_systems():
+        connection.register_filesystem(system)
 
 
 def spill_folder() -> str:

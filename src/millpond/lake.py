@@ -3,13 +3,17 @@
 A release names one snapshot of every table; the newest release is the state of the lake. Between two
 releases nothing a reader sees changes, whatever publishers are doing. The catalog comes from PyIceberg's own
 configuration (`.pyiceberg.yaml`, `PYICEBERG_CATALOG__…`) when it is named `catalog:NAME`; a path is an embedded
-SQLite catalog in that folder.
+SQLite catalog in that folder. A configured catalog's warehouse may be in object storage (`s3://bucket/folder`): data
+files and Iceberg's own are then written and read there with the catalog's properties, see `millpond.storage`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +21,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import (
@@ -26,14 +29,16 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
+from pyiceberg.io import FSSPEC_FILE_IO, PY_IO_IMPL
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from sqlalchemy.exc import SQLAlchemyError
 
+from millpond import storage
 from millpond.datafile import iceberg_order, iceberg_schema
 from millpond.duck import connect
-from millpond.errors import ConflictError, LakeError
+from millpond.errors import ConflictError, InputError, LakeError
 from millpond.schemas import OPS_RELEASES, TABLES
 
 DEFAULT_URI = "lake"
@@ -43,6 +48,9 @@ ATTEMPTS = 50
 
 #: The stage that writes other files of the same rows.
 COMPACT = "compact"
+
+#: The file that says that a folder in object storage is a lake.
+_MARK = "millpond.json"
 
 #: What Spark and DuckDB take for a pattern, a partition or an escape in a path.
 _PATTERNS = frozenset("*?[]{}=%")
@@ -94,10 +102,22 @@ class Release:
 class Lake:
     """Tables and releases of one catalog. Cheap to open; holds no state but the catalog connection."""
 
-    def __init__(self, catalog: Catalog, root: Path, uri: str) -> None:
+    def __init__(self, catalog: Catalog, warehouse: str, uri: str) -> None:
         self.catalog = catalog
-        self.root = root
+        #: Absolute path or URL of the folder that holds everything.
+        self.warehouse = warehouse
         self.uri = uri
+
+    @property
+    def root(self) -> Path:
+        """The folder of a lake on a local disk.
+
+        Raises:
+            LakeError: the lake is in object storage.
+        """
+        if storage.is_url(self.warehouse):
+            raise LakeError(f"{self.uri}: is in object storage, and this works only in a lake on a local disk")
+        return Path(self.warehouse)
 
     @classmethod
     def open(cls, uri: str | None = None, *, create: bool = True) -> Lake:
@@ -109,16 +129,10 @@ class Lake:
         uri = uri or DEFAULT_URI
         if uri.startswith("catalog:"):
             catalog = _configured(uri.removeprefix("catalog:"))
-            warehouse = catalog.properties.get("warehouse", "")
-            root = Path(warehouse.removeprefix("file://"))
-            if not root.is_absolute():
-                raise LakeError(
-                    f"{uri}: its warehouse {warehouse!r} is no folder of this machine: give an absolute path or file:///…"
-                )
-            return cls(catalog, _readable(root), uri)
-        if "://" in uri:
+            return cls(catalog, _warehouse(catalog, uri, create), uri)
+        if storage.is_url(uri):
             raise LakeError(f"--lake {uri}: give a folder, or catalog:NAME for a configured PyIceberg catalog")
-        root = _readable(Path(uri).expanduser().resolve())
+        root = Path(_readable(str(Path(uri).expanduser().resolve())))
         database = root / "catalog.db"
         if root.exists() and not root.is_dir():
             raise LakeError(f"{root}: the lake must be a folder, and this is a file")
@@ -134,7 +148,7 @@ class Lake:
             raise LakeError(f"{root}: no folder can be made here: {error.strerror}") from error
         except SQLAlchemyError as error:
             raise LakeError(f"{database}: not a usable catalog: {getattr(error, 'orig', error)}") from error
-        return cls(catalog, root, str(root))
+        return cls(catalog, str(root), str(root))
 
     # Releases
 
@@ -199,7 +213,7 @@ class Lake:
         files = self.files(table, snapshot)
         if not files:
             return pa.schema([schema.field(name).with_nullable(True) for name in names]).empty_table()
-        return ds.dataset(files, format="parquet").to_table(columns=names)
+        return storage.dataset(files).to_table(columns=names)
 
     def digest(self, table: str, snapshot: int | None = None) -> str:
         """Canonical digest (sha256 hex) of a snapshot's rows: equal for equal rows in any order or files."""
@@ -249,13 +263,32 @@ class Lake:
                 time.sleep(random.uniform(0.005, 0.05))
         raise ConflictError(f"{name}: other publishers won {ATTEMPTS} metadata swaps in a row")
 
-    def data_folder(self, table: str) -> Path:
-        """Where new data files of a table are written."""
-        return self.root.joinpath(*table.split(".")) / "data"
+    def data_folder(self, table: str) -> str:
+        """Where new data files of a table are written: a path or URL."""
+        return f"{self._location(table)}/data"
 
     def run_folder(self, run_id: str) -> Path:
-        """Where a run keeps its resolved configuration and its audit page."""
+        """Where a run keeps its resolved configuration and its audit page.
+
+        For a lake in object storage it is a temporary folder, from which `keep_run` puts them there.
+        """
+        if storage.is_url(self.warehouse):
+            return Path(tempfile.gettempdir()) / f"millpond-runs-{os.getuid()}" / run_id
         return self.root / "runs" / run_id
+
+    def keep_run(self, run_id: str, *, done: bool) -> None:
+        """Put what a run keeps into the lake, where it is not there already; `done` removes the temporary folder."""
+        if not storage.is_url(self.warehouse):
+            return
+        folder = self.run_folder(run_id)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                storage.put(f"{self.warehouse}/runs/{run_id}/{path.relative_to(folder)}", path.read_bytes())
+        if done:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _location(self, table: str) -> str:
+        return "/".join((self.warehouse, *table.split(".")))
 
     def _find(self, name: str) -> Table | None:
         try:
@@ -274,7 +307,7 @@ class Lake:
             return self.catalog.create_table(
                 name,
                 iceberg_schema(TABLES[name]),
-                location=str(self.root.joinpath(*name.split("."))),
+                location=self._location(name),
                 sort_order=iceberg_order(TABLES[name]),
                 properties=_PROPERTIES,
             )
@@ -310,9 +343,34 @@ def lost_race(error: Exception) -> bool:
     return isinstance(error, CommitFailedException) or "older than last sequence number" in str(error)
 
 
-def _readable(root: Path) -> Path:
+def _warehouse(catalog: Catalog, uri: str, create: bool) -> str:
+    """Absolute path or URL of a configured catalog's warehouse; what is needed to reach it is made known.
+
+    To `create` a lake in object storage is to put a mark there: a bucket or a key that is wrong shows before any work.
+    """
+    given = catalog.properties.get("warehouse", "").rstrip("/")
+    if storage.is_url(given) and not given.startswith("file://"):
+        storage.adopt({given: catalog.properties})
+        try:
+            storage.filesystem(given)
+            if create:
+                storage.put(f"{given}/{_MARK}", b"{}\n")
+        except InputError as error:
+            raise LakeError(f"{uri}: its warehouse {error}") from error
+        # One client for Iceberg's files and for Millpond's, and not Arrow's own beside it.
+        catalog.properties.setdefault(PY_IO_IMPL, FSSPEC_FILE_IO)
+        return _readable(given)
+    root = Path(given.removeprefix("file://"))
+    if not root.is_absolute():
+        raise LakeError(
+            f"{uri}: its warehouse {given!r} is no folder of this machine and no URL: give an absolute path or s3://…"
+        )
+    return _readable(str(root))
+
+
+def _readable(root: str) -> str:
     """`root`, refused where the engines would not read the files below it by their names."""
-    if bad := _PATTERNS & set(str(root)):
+    if bad := _PATTERNS & set(root):
         raise LakeError(
             f"{root}: Spark and DuckDB read such a path as a pattern or partition: choose one without {min(bad)}"
         )

@@ -178,6 +178,15 @@ class Run:
         """
         faults.point("after-data")
         self.write_config()
+        done = False
+        try:
+            release = self._publish(audit, rebase)
+            done = True
+        finally:
+            self.lake.keep_run(self.run_id, done=done)
+        return release
+
+    def _publish(self, audit: Audit, rebase: Rebase | None) -> Release:
         replaces = any(item.mode is Mode.REPLACE for item in self._staged.values())
         for attempt in range(ATTEMPTS):
             base = self.lake.release()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from millpond import splits
+from millpond import splits, storage
 from millpond.datafile import DataFileEntry, TableWriter
 from millpond.errors import MillpondError, require
 from millpond.java import ADVICE, find_java
@@ -167,7 +167,18 @@ def read_files(spark: SparkSession, table: str, files: Iterable[str]) -> DataFra
     paths = list(files)
     if not paths:
         return spark.createDataFrame([], spark_schema(table))
-    return spark.read.schema(spark_schema(table)).parquet(*paths)
+    if not storage.is_url(paths[0]):
+        return spark.read.schema(spark_schema(table)).parquet(*paths)
+    # Spark's own reader would need a cluster's Hadoop connector and its settings beside the catalog's.
+    numbers, parts = split_files(spark, paths)
+    warehouses = storage.adopted()
+
+    def rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        storage.adopt(warehouses)
+        for number in (number for batch in batches for number in batch["id"].to_pylist()):
+            yield from splits.read(parts[number], TABLES[table].schema.names)
+
+    return numbers.mapInArrow(rows, spark_schema(table))
 
 
 def split_files(spark: SparkSession, files: Iterable[str]) -> tuple[DataFrame, list[splits.Split]]:
@@ -194,7 +205,7 @@ def spark_schema(table: str) -> StructType:
 Split = Callable[[Iterator[pa.RecordBatch]], Iterator[tuple[str, pa.RecordBatch]]]
 
 
-def write_tables(rows: DataFrame, folders: Mapping[str, Path], split: Split) -> Written:
+def write_tables(rows: DataFrame, folders: Mapping[str, str], split: Split) -> Written:
     """Let each task turn its partition into rows of one or more tables and write their data files.
 
     `split` runs inside the task, so a wide table is computed and written without another trip through the
@@ -204,13 +215,15 @@ def write_tables(rows: DataFrame, folders: Mapping[str, Path], split: Split) -> 
     return Written.together(write_by_task(rows, folders, split).values(), folders)
 
 
-def write_by_task(rows: DataFrame, folders: Mapping[str, Path], split: Split) -> dict[int, Written]:
+def write_by_task(rows: DataFrame, folders: Mapping[str, str], split: Split) -> dict[int, Written]:
     """As `write_tables`, told apart by the number of the partition; one that gave nothing is not named."""
-    targets = {table: str(folder) for table, folder in folders.items()}
+    targets = dict(folders)
+    warehouses = storage.adopted()
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
 
+        storage.adopt(warehouses)
         context = TaskContext.get()
         task = context.partitionId() if context else 0
         notes: list[str] = []
@@ -238,7 +251,7 @@ def write_by_task(rows: DataFrame, folders: Mapping[str, Path], split: Split) ->
     return dict(sorted(written.items()))
 
 
-def write_table(rows: DataFrame, table: str, folder: Path) -> list[DataFileEntry]:
+def write_table(rows: DataFrame, table: str, folder: str) -> list[DataFileEntry]:
     """Let each task write its partition of `rows` as data files of `table`."""
 
     def split(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:

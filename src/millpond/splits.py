@@ -10,11 +10,12 @@ Guarantee: the splits of a plan hold each row of the files once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from millpond import storage
 
 #: Rows of a batch; a row group bounds it in bytes.
 _BATCH_ROWS = 2000
@@ -38,7 +39,7 @@ def plan(files: Iterable[str], tasks: int, split_bytes: int) -> list[Split]:
     Raises:
         OSError: a file is missing.
     """
-    sizes = [(path, Path(path).stat().st_size) for path in sorted(files)]
+    sizes = [(path, storage.size(path)) for path in sorted(files)]
     most = max(1, min(split_bytes, -(-sum(size for _, size in sizes) // max(tasks, 1))))
     splits: list[Split] = []
     gathered: list[Range] = []
@@ -57,7 +58,7 @@ def plan(files: Iterable[str], tasks: int, split_bytes: int) -> list[Split]:
 def read(split: Split, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a split, a row group at a time."""
     for path, start, end in split:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
+        with pq.ParquetFile(storage.open_file(path), pre_buffer=False) as file:
             groups = [n for n in range(file.num_row_groups) if start <= _first_byte(file.metadata.row_group(n)) < end]
             for group in groups:
                 yield from file.iter_batches(_BATCH_ROWS, [group], columns, use_threads=False)

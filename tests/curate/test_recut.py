@@ -60,11 +60,11 @@ def real(test_data: Path, tmp_path_factory: pytest.TempPathFactory, spark: Spark
 def test_a_recut_decides_what_a_full_run_decides(real: Lake) -> None:
     lake, before = real, real.tables()["corpus.candidates"]
     loose = digests(lake)
-    files = set(lake.data_folder("corpus.candidates").iterdir())
+    files = set(Path(lake.data_folder("corpus.candidates")).iterdir())
     outcome = recut(lake, config(TIGHT))
     tight = digests(lake)
     assert lake.tables()["corpus.candidates"] == before, "candidates were read, and not written"
-    assert set(lake.data_folder("corpus.candidates").iterdir()) == files
+    assert set(Path(lake.data_folder("corpus.candidates")).iterdir()) == files
     assert {row["stage"] for row in lake.read("corpus.rejects").to_pylist()} >= {"extract", "filter"}
     assert "near" in lake.read("corpus.duplicates")["kind"].to_pylist()
     assert outcome.counts["in"] == 45 and outcome.counts["out"] < 35

@@ -188,7 +188,7 @@ def test_archives_inside_a_wacz_are_read_where_they_lie(tmp_path: Path) -> None:
         assert data[row["source_offset"] :][: row["source_length"]] == packed
     counts = [row for tag, row in rows if tag == "file"]
     assert [(row["records"], row["bytes"]) for row in counts] == [(3, len(one)), (1, len(page(7)))]
-    parts = plan([str(path)], 60)
+    parts = plan({str(path): None}, 60)
     assert len(parts) > 4 and all(part.begin <= part.start < part.end for part in parts)
     again = [row for part in parts for tag, row in read_rows(part, IngestConfig()) if tag == "page"]
     assert again == pages

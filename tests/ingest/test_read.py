@@ -20,7 +20,7 @@ from millpond.ingest.read import plan, read_rows
 
 
 def read(path: Path, config: IngestConfig) -> list[Row]:
-    return [row for part in plan([str(path)], config.split_bytes) for row in read_rows(part, config)]
+    return [row for part in plan({str(path): None}, config.split_bytes) for row in read_rows(part, config)]
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_every_compression_of_json_lines_is_told_by_its_suffix(
 def test_other_files_are_archives_and_errors_are_rows(tmp_path: Path) -> None:
     good = write_warc(tmp_path / "x.warc.gz", [("http://h.example/", b"<p>x")])
     assert [tag for tag, _ in read(good, IngestConfig())] == ["page", "file"]
-    [part] = plan([str(good)], 1 << 30)
+    [part] = plan({str(good): None}, 1 << 30)
     good.unlink()
     [(tag, row)] = read_rows(part, IngestConfig())
     assert tag == "error" and row["detail"].endswith("x.warc.gz: no such file")
     with pytest.raises(InputError, match="no such file"):
-        plan([str(good)], 1 << 30)
+        plan({str(good): None}, 1 << 30)
 
 
 def test_reading_needs_no_spark() -> None:

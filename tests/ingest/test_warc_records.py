@@ -182,6 +182,7 @@ def test_a_dictionary_in_the_first_frame_is_used() -> None:
 def test_headers_of_old_drafts_and_folded_lines() -> None:
     for version in ("WARC/0.17", "WARC/0.18", "warc/1.1"):
         data = page(0).replace(b"WARC/1.0", version.encode()).replace(b"http://h.test", b"http://\r\n h.test")
+        data = data.replace(b"Content-Type", b"no colon\r\n folded\r\nContent-Type", 1)
         [found] = read(data)
         assert isinstance(found, WarcRecord) and found.headers["warc-target-uri"] == "http:// h.test/0"
 

@@ -10,21 +10,22 @@ from millpond.config import load
 from millpond.errors import InputError
 from millpond.ingest import job
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.files import expand_paths
-from millpond.ingest.read import TEXT_SUFFIXES
+from millpond.ingest.datasets import with_datasets
+from millpond.ingest.text import TEXT_SUFFIXES
+from millpond.inputs import expand
 from millpond.publish import Outcome
 
 
 def ingest_files(
     paths: Sequence[str], lake: str | None, config: Path | None, overrides: Sequence[str], *, text: bool
 ) -> Outcome:
-    """Ingest WARC files, or with `text` JSON Lines and Parquet files.
+    """Ingest WARC files, or with `text` tables of texts and dataset folders.
 
     Raises:
         InputError: a path is missing, a folder or, by its name, of the other kind.
     """
     settings = load(IngestConfig, config, "ingest", overrides)
-    files = expand_paths(paths)
+    files = expand(with_datasets(paths, settings.text) if text else paths)
     for path in files:
         if path.endswith(TEXT_SUFFIXES) != text:
             known = f"a text table's name ends in {', '.join(TEXT_SUFFIXES)}"

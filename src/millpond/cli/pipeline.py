@@ -26,6 +26,7 @@ from millpond.cli.options import open_lake
 from millpond.config import StageConfig, apply_overrides, read_settings
 from millpond.curate.mix.config import MixConfig
 from millpond.errors import ConfigError, require
+from millpond.inputs import expand
 from millpond.lake import Lake
 from millpond.publish import Outcome
 
@@ -136,10 +137,10 @@ def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator
         need("ingest")
         from millpond.ingest import job as ingest
         from millpond.ingest.config import IngestConfig
-        from millpond.ingest.files import expand_paths
+        from millpond.ingest.datasets import with_datasets
 
         how = IngestConfig.from_mapping(section("ingest"), f"{where} [ingest]")
-        if files := expand_paths((*plan.warc, *plan.text)):
+        if files := expand((*plan.warc, *with_datasets(plan.text, how.text))):
             yield lambda lake, _: ingest.ingest_files(lake, files, how)
         if (site := plan.site) is not None:
             yield lambda lake, _: ingest.ingest_site(lake, site, how)
