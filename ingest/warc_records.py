@@ -261,7 +261,7 @@ def _begins(window: Window, format: Format) -> bool:
 
 def _format_of(window: Window, codec: Codec | None, name: str) -> Format:
     """By how the first member begins; by the name where that cannot be told."""
-    stream = MemberStream(window.beside(), codec, None, window.begin)
+    stream = MemberStream(window, codec, None, window.begin)
     try:
         stream.fill(1)
         stream.skip_newlines()

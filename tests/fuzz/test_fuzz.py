@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 @pytest.mark.parametrize("target", ["members", "bodies"])
 def test_no_input_breaks_it(target: str, tmp_path: Path) -> None:
     seconds = int(os.environ.get("MILLPOND_FUZZ_SECONDS", "2"))
-    command = [sys.executable, FOLDER / f"{target}.py", tmp_path, FOLDER / "corpus" / target]
+    command: list[str | Path] = [sys.executable, FOLDER / f"{target}.py", tmp_path, FOLDER / "corpus" / target]
     options = [
         f"-max_total_time={seconds}",
         "-timeout=20",
@@ -25,7 +25,12 @@ def test_no_input_breaks_it(target: str, tmp_path: Path) -> None:
         "-print_final_stats=1",
     ]
     ended = subprocess.run(
-        [*command, *options], capture_output=True, text=True, errors="replace", cwd=tmp_path, timeout=seconds + 120
+        [*map(str, command), *options],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        cwd=tmp_path,
+        timeout=seconds + 120,
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
     runs = re.search(r"stat::number_of_executed_units: (\d+)", ended.stderr)

@@ -234,3 +234,26 @@ def test_skippable_frames_and_empty_members_are_padding() -> None:
     pack = PACKERS["zstd"]
     items = read(skippable(b"x" * 99) + pack(page(0)) + skippable(b"") + pack(b"") + pack(page(1)) + pack(b""))
     assert [type(item).__name__ for item in items] == ["Padding", "WarcRecord", "Padding", "WarcRecord", "Padding"]
+
+
+class Once(io.BytesIO):
+    """A file that counts what is read of it, and how often reading does not go on where it ended."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.taken = self.jumps = self.place = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.jumps += self.tell() != self.place
+        data = super().read(size)
+        self.taken += len(data)
+        self.place = self.tell()
+        return data
+
+
+def test_a_clean_file_is_read_forward_once() -> None:
+    for codec in CODECS:
+        data = b"".join(PACKERS[codec](page(number, 20_000)) for number in range(100))
+        file = Once(data)
+        assert len(list(read_records(file, "x.warc"))) == 100
+        assert file.taken == len(data) > 1 << 20 and file.jumps == 0
