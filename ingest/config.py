@@ -118,6 +118,8 @@ class IngestConfig(StageConfig):
     """Name of the crawl, kept with every page and reject."""
     batch_bytes: Bytes = 8 * MIB
     """Size at which rows are handed on as one Arrow batch."""
+    split_bytes: Bytes = 128 * MIB
+    """An archive larger than this is read by several tasks; what is read does not depend on it."""
     warc: WarcConfig = WarcConfig()
     """Reading WARC files."""
     site: SiteConfig = SiteConfig()

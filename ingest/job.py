@@ -3,7 +3,7 @@
     millpond ingest warc crawl-*.warc.gz
     spark-submit ingest/job.py --config run.toml --lake lake crawl-*.warc.gz
 
-Files are read by Spark tasks, one file each, which write the pages they find and return manifests; a site is
+Files are read by Spark tasks, a part of a file each, which write the pages they find and return manifests; a site is
 crawled from one process, since politeness allows one connection. A page the lake already has is not added
 again: it becomes a reject that says so. Nothing found in an input is left uncounted.
 """
@@ -11,7 +11,7 @@ again: it becomes a reject that says so. Nothing found in an input is left uncou
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +27,8 @@ from millpond.ingest.config import IngestConfig
 from millpond.ingest.crawl import crawl_site
 from millpond.ingest.datasets import with_datasets
 from millpond.ingest.page import RowBatcher, reject_row
-from millpond.ingest.read import read_rows
+from millpond.ingest.revisits import resolve
+from millpond.ingest.tasks import TABLE_OF, discard, read_files
 from millpond.inputs import expand, identify
 from millpond.lake import Lake, Release
 from millpond.progress import bar, spark_bar
@@ -35,11 +36,10 @@ from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.reasons import Reason
 from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS
-from millpond.spark import session, write_tables
+from millpond.spark import session
 from millpond.stage import Work, job_main
 
 _TABLES = (PAGES.name, WEB_REJECTS.name, FRONTIER.name)
-_KINDS = {"page": PAGES.name, "reject": WEB_REJECTS.name, "frontier": FRONTIER.name}
 
 
 def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outcome:
@@ -48,21 +48,15 @@ def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outc
     Raises:
         InputError: a path is missing, a folder, unreadable, empty or not what its name says; nothing is published.
     """
-    files = expand(with_datasets(paths, config.text))
-    run = Run(lake, "ingest", config, _identities(files))
+    files = _identities(expand(with_datasets(paths, config.text)))
+    run = Run(lake, "ingest", config, files)
     if release := run.released(standing=False):
         return run.unchanged(release)
     faults.point("before-data")
     spark = session("millpond ingest")
     with spark_bar("read", spark):
-        one_each = spark.range(0, len(files), 1, len(files))
-        folders = {table: lake.data_folder(table) for table in _TABLES}
-        written = write_tables(one_each, folders, lambda batches: read_tables(batches, files, config))
-    notes = {kind: [n for n in written.notes if n["note"] == kind] for kind in ("error", "file")}
-    if notes["error"]:
-        _discard(written.entries)
-        raise InputError(min(note["detail"] for note in notes["error"]))
-    return _publish(run, written.entries, sum(note["records"] for note in notes["file"]))
+        read = read_files(spark, files, config, {table: lake.data_folder(table) for table in _TABLES})
+    return _publish(run, read.entries, read.records)
 
 
 def _identities(files: Sequence[str]) -> dict[str, str]:
@@ -94,43 +88,32 @@ def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
         for kind, row in crawl_site(url, config, progress=shown.update):
             if kind == "file":
                 records += row["records"]
-            elif batch := batchers[_KINDS[kind]].add(row):
-                writers[_KINDS[kind]].write(batch)
+            elif batch := batchers[TABLE_OF[kind]].add(row):
+                writers[TABLE_OF[kind]].write(batch)
         for table, batcher in batchers.items():
             if batch := batcher.flush():
                 writers[table].write(batch)
     return _publish(run, {table: writer.entries for table, writer in writers.items()}, records)
 
 
-def read_tables(
-    batches: Iterator[pa.RecordBatch], files: Sequence[str], config: IngestConfig
-) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Inside a task: batches of each table from the files whose numbers come in, and notes on whole files."""
-    batchers = {table: RowBatcher(TABLES[table].schema, config.batch_bytes) for table in _TABLES}
-    for number in (number for batch in batches for number in batch["id"].to_pylist()):
-        for kind, row in read_rows(files[number], config):
-            if kind not in _KINDS:
-                yield kind, pa.RecordBatch.from_pylist([row])
-            elif batch := batchers[_KINDS[kind]].add(row):
-                yield _KINDS[kind], batch
-    yield from ((table, batch) for table, batcher in batchers.items() if (batch := batcher.flush()))
-
-
 def _publish(run: Run, entries: dict[str, list[DataFileEntry]], records: int) -> Outcome:
     lake = run.lake
     if not entries[PAGES.name]:
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(_by_reason(entries[WEB_REJECTS.name]).items()))
-        _discard(entries)
+        why = _first_detail(entries[WEB_REJECTS.name]) if records == 1 else ""
+        discard(entry for files in entries.values() for entry in files)
         names = [run.inputs["site"]] if "site" in run.inputs else list(run.inputs)
         place = names[0] if len(names) == 1 else f"{len(names)} files"
-        raise InputError(f"{place}: no page was found in {records:,} records ({reasons}); nothing was published")
+        raise InputError(f"{place}: no page was found in {records:,} records ({reasons}{why}); nothing was published")
 
     def drop_known(run: Run, base: Release | None) -> None:
         """Stage the pages the released table does not have, and account for all of them."""
         known = lake.files(PAGES.name, base.tables.get(PAGES.name)) if base and PAGES.name in base.tables else []
         pages, repeats = _without_known(lake, entries[PAGES.name], known)
         staged = {**entries, PAGES.name: pages}
-        staged[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *_reject_repeats(lake, repeats)]
+        originals = [*known, *(entry.path for entry in pages)]
+        rejects = resolve(entries[WEB_REJECTS.name], originals, lake.data_folder(WEB_REJECTS.name))
+        staged[WEB_REJECTS.name] = [*rejects, *_reject_repeats(lake, repeats)]
         for table, files in staged.items():
             run.stage_files(table, files, Mode.APPEND)
         run.ledger.clear()
@@ -140,13 +123,6 @@ def _publish(run: Run, entries: dict[str, list[DataFileEntry]], records: int) ->
 
     release = run.publish(gate(lake), rebase=drop_known)
     return run.done(release, "records")
-
-
-def _discard(entries: dict[str, list[DataFileEntry]]) -> None:
-    """Remove files that will not be published."""
-    for files in entries.values():
-        for entry in files:
-            storage.remove(entry.path)
 
 
 def _without_known(
@@ -215,6 +191,11 @@ def _by_reason(entries: Sequence[DataFileEntry]) -> dict[str, int]:
     rows = storage.dataset([entry.path for entry in entries]).to_table(columns=["reason", "records"])
     counts = rows.group_by("reason").aggregate([("records", "sum")])
     return dict(zip(counts["reason"].to_pylist(), counts["records_sum"].to_pylist(), strict=True))
+
+
+def _first_detail(entries: Sequence[DataFileEntry]) -> str:
+    rows = storage.dataset([entry.path for entry in entries]).head(1, columns=["detail"])
+    return f": {rows['detail'][0]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

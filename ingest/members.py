@@ -1,173 +1,157 @@
-"""The inflated bytes of a file, and where in it each compressed member begins.
+"""The inflated bytes of a file, and where in it each compressed member begins and ends.
 
-Plain, gzip, bzip2 and Zstandard files look the same here: a chain of members, each beginning where the one
-before it ends (a plain file is one member). Memory is bounded whatever a member inflates to, and damage is
-an exception that says where: a stream that is cut short or fails its checksum is never taken for its end.
+Plain and compressed files look the same here: a chain of members, each beginning where the one before it
+ends (a plain file is one member). Memory is bounded whatever a member inflates to, and damage is an exception
+that says where: a stream that is cut short or fails its checksum is never taken for its end.
 """
 
 from __future__ import annotations
 
-import bz2
 import re
-from collections.abc import Callable
-from typing import BinaryIO, NamedTuple, NoReturn, Protocol
-
-import zstandard
-from isal import isal_zlib
+from typing import BinaryIO, NoReturn
 
 from millpond.errors import InputError
+from millpond.ingest.inflate import ERRORS, MAGIC_BYTES, Codec, Inflater, codec_of, foreign
+from millpond.ingest.window import Window
 
 _OUTPUT = 1 << 18
-_GzipError: type[Exception] = isal_zlib.IsalError  # type: ignore[assignment]  # declared as an instance
+_LEAST_INPUT = 1 << 12
+_SPARE_INPUT = 1 << 10  # what the next member may be larger than this one, before it takes a second piece
+_NEWLINES = re.compile(rb"[\r\n]*")
 
 
 class StreamDamage(Exception):
-    """A compressed member that cannot be inflated: `offset` is where it begins in the file."""
+    """A member that cannot be inflated, or none where one should begin."""
 
-    def __init__(self, offset: int, detail: str) -> None:
+    def __init__(self, offset: int, detail: str, *, end: int | None = None, cut: bool = False) -> None:
         super().__init__(detail)
+        #: Where the member begins in the file.
         self.offset = offset
         self.detail = detail
+        #: Where it ends by its structure, if that is whole.
+        self.end = end
+        #: Whether all bytes up to the end of the file can be read as this member's.
+        self.cut = cut
 
 
-class _Inflater(Protocol):
-    @property
-    def eof(self) -> bool: ...
+def read_whole(file: BinaryIO, name: str) -> MemberStream:
+    """A file's inflated bytes from its beginning to its end.
 
-    @property
-    def unused_data(self) -> bytes: ...
-
-    @property
-    def needs_input(self) -> bool: ...
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
-
-
-class _Gzip:
-    def __init__(self) -> None:
-        self._stream = isal_zlib.decompressobj(31)
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._stream.unconsumed_tail
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        return self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
-
-
-class _Zstd:
-    needs_input = True
-
-    def __init__(self) -> None:
-        self._stream = zstandard.ZstdDecompressor(max_window_size=128 << 20).decompressobj()
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        return self._stream.decompress(data)
-
-
-class _Codec(NamedTuple):
-    name: str
-    magic: re.Pattern[bytes]
-    inflater: Callable[[], _Inflater]
-    input_bytes: int
-
-
-_CODECS = (
-    _Codec("gzip", re.compile(rb"\x1f\x8b"), _Gzip, 1 << 16),
-    _Codec("bzip2", re.compile(rb"BZh"), bz2.BZ2Decompressor, 1 << 16),
-    # A skippable frame is a member that holds nothing.
-    # Zstandard's API knows no output limit, so it is fed little: 1 KiB makes at most 32 MiB.
-    _Codec("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _Zstd, 1 << 10),
-)
-_MAGIC_BYTES = 4
-_UNREADABLE = {
-    b"\x04\x22\x4d\x18": "LZ4",
-    b"\x5d\x2a\x4d\x18": "Zstandard with a dictionary in the file",
-    b"PK\x03\x04": "ZIP",
-    b"\xfd7zXZ": "XZ",
-}
+    Raises:
+        InputError: it is packed in a way that is not read here.
+    """
+    window = Window(file)
+    codec = codec_of(window)
+    if codec is None and (kind := foreign(window)):
+        raise InputError(f"{name}: {kind} is not read here: recompress the file with gzip or zstd")
+    return MemberStream(window, codec)
 
 
 class MemberStream:
-    """Reads `file` from its beginning, member after member.
+    """Reads a window from `start` on, member after member.
 
-    With a `barrier`, reading stops before a member whose first bytes are the barrier (in any case of
-    letters), as it stops at the end of the file; `cross` goes on. Once a member was found damaged every
-    further read raises the same `StreamDamage`.
+    Reading does not run from one member into one that `begins` matches; it stops there, `at_record`, until
+    `enter`. Once a member was found damaged every further read raises the same `StreamDamage`.
 
     Args:
-        file: a seekable binary file.
-        name: the file's name, for messages.
-        barrier: first bytes of a member that reading does not run into.
-
-    Raises:
-        InputError: the file has a compression that is not read here.
+        window: the file.
+        codec: its compression; None for a plain file.
+        begins: what a member begins with that reading does not run into, told by its first line.
+        start: where the first member begins.
     """
 
-    def __init__(self, file: BinaryIO, name: str, barrier: bytes = b"") -> None:
-        self._file = file
-        self.size = file.seek(0, 2)
-        file.seek(0)
-        head = file.read(8)
-        file.seek(0)
-        for magic, kind in _UNREADABLE.items():
-            if head.startswith(magic):
-                raise InputError(f"{name}: {kind} is not read here: recompress the file with gzip or zstd")
-        self._codec = next((codec for codec in _CODECS if codec.magic.match(head)), None)
-        self._barrier = barrier.lower()
-        self._inflater: _Inflater | None = None
+    def __init__(
+        self, window: Window, codec: Codec | None, begins: re.Pattern[bytes] | None = None, start: int = 0
+    ) -> None:
+        self.window = window
+        self.codec = codec
+        self._begins = begins
+        self._feed = min(_LEAST_INPUT, codec.input_bytes) if codec else _LEAST_INPUT
+        self.restart(start)
+
+    def restart(self, start: int) -> None:
+        """Read from `start` on, where a member begins."""
+        #: Bytes that can be read, from index `at` on.
+        self.data = b""
+        self.at = 0
+        #: Where the newest member begins in the file.
+        self.member_start = start
+        #: Where it ends, once that is known.
+        self.member_end: int | None = start
+        #: Whether the next member has been opened, begins a record and waits for `enter`.
+        self.at_record = False
+        self._waiting = b""
         self._input = b""
-        self._buffer = b""
-        self._at = 0
+        self._inflater: Inflater | None = None
+        self._read_at = start
+        self._inflated = 0
         self._damage: StreamDamage | None = None
-        #: Whether the next member begins with the barrier and reading stopped there.
-        self.at_barrier = False
-        #: Bytes given out so far, counted inflated.
-        self.position = 0
-        #: Where the present member begins in the file.
-        self.member_start = 0
-        #: Where the present member begins, counted inflated.
-        self.member_position = 0
 
     @property
-    def compressed(self) -> bool:
-        """Whether the file has a compression."""
-        return self._codec is not None
+    def position(self) -> int:
+        """Bytes of the present member before the next one, inflated."""
+        return self._inflated - (len(self.data) - self.at)
 
     @property
     def offset(self) -> int:
         """Offset in the file of the next byte; of its member, where the file is compressed."""
-        return self.member_start if self.compressed else self.position
+        return self.member_start if self.codec else self._read_at - (len(self.data) - self.at)
 
-    def read(self, size: int) -> bytes:
-        """Up to `size` bytes, and at least one but at the end of the file or before the barrier."""
-        if not self._more():
-            return b""
-        piece = self._buffer[self._at : self._at + size]
-        self._take(len(piece))
-        return piece
+    def more(self) -> bool:
+        """Inflate more of the present member, behind what can be read already; False at its end.
 
-    def read_fully(self, size: int, keep: bool = True) -> tuple[bytes, int]:
-        """Read `size` bytes, or fewer at the end; the bytes (none unless `keep`) and their number."""
+        Raises:
+            StreamDamage: the member is cut short or its checksum is wrong.
+        """
+        if self.at_record:
+            return False
+        piece = self._inflate()
+        if piece:
+            self.data = self.data[self.at :] + piece if self.at < len(self.data) else piece
+            self.at = 0
+        return bool(piece)
+
+    def next_member(self) -> bool:
+        """Open the member behind the present one, which has been read; False at the end, or `at_record`."""
+        if self.at_record or self.member_end is None or self.member_end >= self.window.end:
+            return False
+        self._open(self.member_end)
+        if self._begins is None:
+            return True
+        head = self._inflate()
+        while len(head) < _LEAST_INPUT and b"\n" not in head and (piece := self._inflate()):
+            head += piece
+        if self._begins.match(head):
+            self.at_record, self._waiting = True, head
+            return False
+        self.data, self.at = self.data[self.at :] + head, 0
+        return True
+
+    def enter(self) -> bool:
+        """Go on with the member that begins a record; False if there is none waiting."""
+        if self.at_record:
+            self.data, self.at, self._waiting, self.at_record = self._waiting, 0, b"", False
+            return True
+        return False
+
+    def fill(self, size: int) -> bool:
+        """Whether `size` bytes can be read before a record begins or the file ends; they are made ready."""
+        while len(self.data) - self.at < size:
+            if not self.more() and not self.next_member():
+                return len(self.data) - self.at >= size
+        return True
+
+    def take(self, size: int, keep: bool = True) -> tuple[bytes, int]:
+        """Read `size` bytes, or fewer before a record or the end; the bytes (none unless `keep`) and their number."""
+        at = self.at
+        if at + size <= len(self.data):
+            self.at = at + size
+            return self.data[at : at + size] if keep else b"", size
         pieces: list[bytes] = []
         left = size
-        while left and (piece := self.read(left)):
+        while left and self.fill(1):
+            piece = self.data[self.at : self.at + left]
+            self.at += len(piece)
             left -= len(piece)
             if keep:
                 pieces.append(piece)
@@ -176,107 +160,86 @@ class MemberStream:
     def readline(self, limit: int) -> bytes:
         """Bytes through the next line feed, at most `limit`; fewer only at the end."""
         pieces: list[bytes] = []
-        left = limit
-        while left > 0 and self._more():
-            end = self._buffer.find(b"\n", self._at, self._at + left)
-            piece = self.read(left if end < 0 else end + 1 - self._at)
-            pieces.append(piece)
-            left -= len(piece)
+        while limit > 0 and self.fill(1):
+            end = self.data.find(b"\n", self.at, self.at + limit)
+            stop = end + 1 if end >= 0 else min(self.at + limit, len(self.data))
+            pieces.append(self.data[self.at : stop])
+            limit -= stop - self.at
+            self.at = stop
             if end >= 0:
                 break
         return b"".join(pieces)
 
-    def peek(self, size: int) -> bytes:
-        """The next bytes, up to `size`, as far as they are inflated already; they stay."""
-        return self._buffer[self._at : self._at + size]
-
     def skip_newlines(self) -> int:
         """Pass over line ends within the present member; how many line feeds there were."""
         lines = 0
-        while self._at < len(self._buffer) or self._inflate():
-            byte = self._buffer[self._at]
-            if byte not in b"\r\n":
-                break
-            lines += byte == 0x0A
-            self._take(1)
-        return lines
+        while True:
+            match = _NEWLINES.match(self.data, self.at)
+            end = match.end() if match else self.at
+            lines += self.data.count(b"\n", self.at, end)
+            self.at = end
+            if end < len(self.data) or not self.more():
+                return lines
 
-    def member_end(self) -> int | None:
-        """Where the present member ends in the file, if all of it has been read; None otherwise.
+    def finish(self) -> int | None:
+        """Where the present member ends in the file, if all of it has been read; None otherwise."""
+        return None if self.at < len(self.data) or self.more() else self.member_end
 
-        Raises:
-            StreamDamage: the member is cut short or its checksum is wrong.
-        """
-        if self._at < len(self._buffer) or self._inflate():
-            return None
-        return self._file.tell() - (len(self._inflater.unused_data) if self._inflater else 0)
+    def drop(self) -> None:
+        """Pass over what is left of the present member."""
+        self.at = len(self.data)
+        while self.more():
+            self.at = len(self.data)
 
-    def drop_member(self) -> None:
-        """Pass over what is left of the present member, and stand at the next one's beginning."""
-        while self._at < len(self._buffer) or self._inflate():
-            self._take(len(self._buffer) - self._at)
-        self._more()
-
-    def cross(self) -> bool:
-        """Go on behind the barrier, if that is what stopped reading; False at the end of the file."""
-        if not self._more():
-            self.at_barrier = False
-        return self._at < len(self._buffer)
-
-    def _take(self, size: int) -> None:
-        self._at += size
-        self.position += size
-
-    def _more(self) -> bool:
-        """Whether there is a byte to read; inflates, and opens members, up to it."""
-        while not self.at_barrier and self._at >= len(self._buffer) and not self._inflate():
-            end = self.member_end()
-            if end is None or end >= self.size:
-                return False
-            self.member_start, self.member_position = end, self.position
-            self._open_member()
-        return not self.at_barrier
-
-    def _open_member(self) -> None:
-        if self._codec is None:
+    def _open(self, start: int) -> None:
+        self.member_start, self.member_end, self._inflated = start, None, 0
+        self._read_at = start
+        codec = self.codec
+        if codec is None:
             return
-        self._input = self._inflater.unused_data if self._inflater else b""
-        while len(self._input) < _MAGIC_BYTES and (more := self._file.read(_MAGIC_BYTES)):
-            self._input += more
-        if not self._codec.magic.match(self._input):
-            self._fail(f"no {self._codec.name} data where a member should begin")
-        self._inflater = self._codec.inflater()
-        head = b""
-        while self._barrier and len(head) < len(self._barrier) and self._inflate():
-            head += self._buffer
-        if head:
-            self._buffer, self._at = head, 0
-        self.at_barrier = self.member_start > 0 and head[: len(self._barrier)].lower() == self._barrier != b""
+        self._input = self.window.at(start, self._feed)
+        if not codec.magic.match(self._input):
+            self._fail(f"no {codec.name} data where a member should begin, but {self._input[:MAGIC_BYTES]!r}")
+        self._inflater = codec.open(self._input)
 
-    def _inflate(self) -> bool:
-        """Put more of the present member into the empty buffer; False at its end."""
+    def _inflate(self) -> bytes:
+        """More of the present member; nothing at its end."""
         if self._damage:
             raise self._damage
-        self._buffer, self._at = b"", 0
-        if self._codec is None:
-            self._buffer = self._file.read(_OUTPUT)
-            return bool(self._buffer)
-        while self._inflater and not self._inflater.eof:
-            if self._input or not self._inflater.needs_input:
-                data, self._input = self._input, b""
-            else:
-                data = self._file.read(self._codec.input_bytes)
+        if self.member_end is not None:
+            return b""
+        if self.codec is None or self._inflater is None:
+            piece = self.window.at(self._read_at, _OUTPUT)
+            self._read_at += len(piece)
+            self._inflated += len(piece)
+            if self._read_at >= self.window.end:
+                self.member_end = self._read_at
+            return piece
+        inflater = self._inflater
+        while True:
+            data, self._input = self._input, b""
+            if not data and inflater.needs_input:
+                data = self.window.at(self._read_at, self._feed)
+                if not data:
+                    self._fail(f"{self.codec.name}: the file ends inside a member", cut=True)
+            self._read_at += len(data)
             try:
-                self._buffer = self._inflater.decompress(data, _OUTPUT)
-            except (_GzipError, OSError, zstandard.ZstdError) as error:
-                self._fail(f"{self._codec.name}: {error}", error)
-            if self._buffer:
-                return True
-            if not data and not self._inflater.eof and self._inflater.needs_input:
-                self._fail(f"{self._codec.name}: the file ends inside a member")
-        return False
+                piece = inflater.decompress(data, _OUTPUT)
+            except ERRORS as error:
+                self._fail(f"{self.codec.name}: {error}", error)
+            if inflater.eof:
+                self.member_end = self._read_at - len(inflater.unused_data or b"")
+                packed = self.member_end - self.member_start
+                self._feed = min(packed + (packed >> 2) + _SPARE_INPUT, self.codec.input_bytes)
+                self._inflated += len(piece)
+                return piece
+            self._feed = self.codec.input_bytes
+            if piece:
+                self._inflated += len(piece)
+                return piece
 
-    def _fail(self, detail: str, cause: Exception | None = None) -> NoReturn:
-        self._buffer, self._at = b"", 0
-        self._damage = StreamDamage(self.member_start, detail)
+    def _fail(self, detail: str, cause: Exception | None = None, *, cut: bool = False) -> NoReturn:
+        end = self.codec.end(self.window, self.member_start) if cause and self.codec else None
+        self.data, self.at = b"", 0
+        self._damage = StreamDamage(self.member_start, detail, end=end, cut=cut)
         raise self._damage from cause

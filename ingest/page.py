@@ -1,8 +1,8 @@
 """Rows of `web.pages` and `web.rejects`, and the Arrow batches made of them.
 
-Readers yield tagged rows: `("page", …)`, `("reject", …)`, `("frontier", …)` and last one `("file", …)`
-with `file`, `records` and `bytes`. For every reader holds: `records` of the file row, counted where
-records are found, equals the pages plus the sum of `records` over the rejects.
+Readers yield tagged rows: `("page", …)`, `("reject", …)`, `("kinds", …)` (a reject that counts records by type),
+`("frontier", …)` and last one `("file", …)` with `file`, `records` and `bytes`. For every reader holds: `records`
+of the file row, counted where records are found, equals the pages plus the sum of `records` over the rejects.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def page_row(
     source_file: str,
     source_offset: int,
     source_length: int | None,
+    stated_digest: str | None = None,
 ) -> dict[str, Any]:
     """One row of `web.pages`; its id is a digest of the address, the fetch time and the payload digest."""
     digest = hashlib.sha256(body).hexdigest()
@@ -69,6 +70,7 @@ def page_row(
         "source_file": source_file,
         "source_offset": source_offset,
         "source_length": source_length,
+        "stated_digest": stated_digest,
     }
 
 

@@ -1,25 +1,49 @@
-"""The rows of an input file, read by what its name says it is."""
+"""The rows of input files, read by what their names say they are: tables of texts, else archives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.page import Row
+from millpond.ingest.parts import Part, archives, cut_all
 from millpond.ingest.text import TEXT_SUFFIXES, read_text
-from millpond.ingest.warc import read_warc
+from millpond.ingest.warc import read_part
+from millpond.inputs import open_input
 
 
-def read_rows(path: str, config: IngestConfig) -> Iterator[Row]:
-    """Tagged rows of one file, by its suffix: a table of texts, else WARC.
+def plan(files: Mapping[str, str | None], part_bytes: int, tasks: int = 1) -> list[Part]:
+    """What each task reads: a table of texts whole, an archive in parts (see `cut_all`).
+
+    Args:
+        files: what their content is known by (`millpond.inputs.identity`), if it is, by name.
+
+    Raises:
+        InputError: a file is missing or may not be read.
+    """
+    texts, whole = [], []
+    for path, version in files.items():
+        with open_input(path, version) as file:
+            if path.endswith(TEXT_SUFFIXES):
+                size = file.seek(0, 2)
+                texts.append(Part(path, path, 0, size, 0, size))
+            else:
+                whole += [replace(part, version=version) for part in archives(file, path)]
+    return [*cut_all(whole, part_bytes, tasks), *texts]
+
+
+def read_rows(part: Part, config: IngestConfig) -> Iterator[Row]:
+    """Tagged rows of one part.
 
     What is wrong with the file as a whole comes as a row `error` too, so that a driver can say it in one line.
     """
     try:
-        if path.endswith(TEXT_SUFFIXES):
-            yield from read_text(path, config.text, crawl=config.crawl)
+        if part.path.endswith(TEXT_SUFFIXES):
+            yield from read_text(part.path, config.text, crawl=config.crawl)
         else:
-            yield from read_warc(path, config.warc, crawl=config.crawl)
+            with open_input(part.path, part.version) as file:
+                yield from read_part(file, part, config.warc, crawl=config.crawl)
     except InputError as error:
-        yield "error", {"file": path, "detail": str(error)}
+        yield "error", {"file": part.path, "detail": str(error)}

@@ -3,9 +3,10 @@
     spark.dataSource.register(RecordSource)
     spark.read.format("millpond").option("config", IngestConfig().model_dump_json()).load("crawl-*.warc.gz")
 
-One partition per file. A row is a page, a reject, the count of a file or an error that concerns a whole file,
-told apart by `kind`; the columns of the other kinds are null. For every file the count equals its pages plus
-the records its rejects stand for.
+One partition per file, or per part of a large archive. A row is a page, a reject, the count of a part or an error
+that concerns a whole file, told apart by `kind`; the columns of the other kinds are null. For every file the
+counts equal its pages plus the records its rejects stand for. Here no driver can read a part again: where the
+parts of an archive do not chain, the read fails.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
+from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.page import RowBatcher
-from millpond.ingest.read import read_rows
+from millpond.ingest.parts import Part
+from millpond.ingest.read import plan, read_rows
 from millpond.inputs import expand
 from millpond.schemas import LONG, PAGES, STRING, WEB_REJECTS
 
@@ -41,9 +44,9 @@ ROW_SCHEMA = _row_schema()
 
 @dataclass
 class FilePartition(InputPartition):
-    """One file."""
+    """A part of a file."""
 
-    path: str
+    part: Part
 
 
 class RecordSource(DataSource):
@@ -59,7 +62,7 @@ class RecordSource(DataSource):
         return from_arrow_schema(ROW_SCHEMA)
 
     def reader(self, schema: StructType) -> DataSourceReader:
-        """Plan one partition per file."""
+        """Plan the partitions."""
         config = IngestConfig.model_validate_json(self.options.get("config", "{}"))
         return RecordReader(expand([self.options["path"]]), config)
 
@@ -72,17 +75,23 @@ class RecordReader(DataSourceReader):
         self.config = config
 
     def partitions(self) -> Sequence[InputPartition]:
-        """One per file."""
-        return [FilePartition(path) for path in self.paths]
+        """One per part."""
+        return [FilePartition(part) for part in plan(dict.fromkeys(self.paths), self.config.split_bytes)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Batches of one file's rows."""
+        """Batches of one part's rows."""
         if not isinstance(partition, FilePartition):
-            raise TypeError(f"not a file: {partition!r}")
+            raise TypeError(f"not a part of a file: {partition!r}")
         batcher = RowBatcher(ROW_SCHEMA, self.config.batch_bytes)
         empty: dict[str, Any] = dict.fromkeys(ROW_SCHEMA.names)
-        for kind, row in read_rows(partition.path, self.config):
-            if batch := batcher.add({**empty, **row, "kind": kind}):
+        for kind, row in read_rows(partition.part, self.config):
+            if kind == "file":
+                began, ended, until = (row.pop(name, None) for name in ("began", "ended", "until"))
+                if began is not None and ended != until:
+                    raise InputError(
+                        f"{row['file']}: its parts do not chain at byte {until}: set split_bytes to the file's size"
+                    )
+            if batch := batcher.add({**empty, **row, "kind": "reject" if kind == "kinds" else kind}):
                 yield batch
         if batch := batcher.flush():
             yield batch

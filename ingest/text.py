@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from millpond.errors import InputError
 from millpond.ingest.config import TextConfig
 from millpond.ingest.csv_rows import csv_rows
-from millpond.ingest.members import MemberStream, StreamDamage
+from millpond.ingest.members import MemberStream, StreamDamage, read_whole
 from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row, to_utc
 from millpond.inputs import address, open_input
 from millpond.reasons import Reason
@@ -64,7 +64,7 @@ class _Reader:
     def json_lines(self) -> Iterator[Row]:
         texts, seen = 0, set[str]()
         with open_input(self.path) as file:
-            stream = MemberStream(file, self.path)
+            stream = read_whole(file, self.path)
             for number, line in self._lines(stream):
                 self.rows += 1
                 if isinstance(line, Rejected):
@@ -84,13 +84,13 @@ class _Reader:
                 yield row
             if not texts and seen:
                 raise self._wrong_column(self.config.text_column, seen)
-            yield self._file(stream.size)
+            yield self._file(stream.window.end)
 
     def csv(self) -> Iterator[Row]:
         tab = ".tsv" in self.path.rpartition("/")[2]
         delimiter = self.config.delimiter or ("\t" if tab else ",")
         with open_input(self.path) as file:
-            stream = MemberStream(file, self.path)
+            stream = read_whole(file, self.path)
             rows = csv_rows(stream, delimiter, self.config.max_row_bytes)
             header = next(rows, [])
             if isinstance(header, Rejected):
@@ -104,7 +104,7 @@ class _Reader:
                     yield self._page(self._record(header, fields), number)
                 except Rejected as problem:
                     yield self._reject(problem, number)
-            yield self._file(stream.size)
+            yield self._file(stream.window.end)
 
     def _record(self, header: list[str], fields: list[str] | Rejected) -> dict[str, Any]:
         """A row by the names of its columns; an empty field is no value, but for the text's."""

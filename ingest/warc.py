@@ -1,6 +1,6 @@
 """WARC files → pages and counted rejects.
 
-Inputs: paths or glob patterns of `.warc` files, plain or compressed with gzip, bzip2 or Zstandard.
+Inputs: WARC (0.17 to 1.1) and ARC files, plain or compressed with gzip, bzip2, Zstandard or LZ4, and WACZ files.
 Output: tagged rows, see `millpond.ingest.page`. An HTTP response with status 200 and an accepted media type
 becomes a page, as does a `resource` or `conversion` record. Everything else is counted: records of other
 types once per file and type, damage as a range of bytes, the rest record by record.
@@ -18,13 +18,14 @@ from typing import Any, BinaryIO
 
 from resiliparse.parse.encoding import detect_mime
 
-from millpond.errors import InputError
 from millpond.ingest import charset
 from millpond.ingest.config import WarcConfig
 from millpond.ingest.http_body import decode_body, parse_content_type
-from millpond.ingest.members import MemberStream, StreamDamage
 from millpond.ingest.page import Rejected, Row, address_of, page_row, parse_instant, reject_row
-from millpond.ingest.warc_records import MAGIC, Damage, WarcRecord, read_records
+from millpond.ingest.parts import Part, archives
+from millpond.ingest.revisits import describe, stated_digest
+from millpond.ingest.warc_records import Archive, Damage, Limits, Padding, WarcRecord
+from millpond.ingest.window import Window
 from millpond.inputs import open_input
 from millpond.reasons import Reason
 
@@ -43,61 +44,78 @@ _SNIFF_BYTES = 4096
 
 
 def read_warc(
-    path: str,
-    config: WarcConfig,
-    *,
-    crawl: str | None = None,
-    opener: Callable[[str], BinaryIO] = open_input,
+    path: str, config: WarcConfig, *, crawl: str | None = None, opener: Callable[[str], BinaryIO] = open_input
 ) -> Iterator[Row]:
-    """Read one WARC file; the last row is the file's own, with the records (and damaged ranges) found in it.
+    """Rows of a whole WARC or ARC file, or of all those in a WACZ file.
 
     Raises:
-        InputError: the file is missing, empty or no WARC file.
+        InputError: the file is missing or may not be read.
     """
     with opener(path) as file:
-        stream = MemberStream(file, path, barrier=MAGIC)
-        _refuse_foreign(stream, path)
-        found = 0
-        others: Counter[str] = Counter()
-        for item in read_records(
-            stream,
-            max_header_bytes=config.max_header_bytes,
-            max_block_bytes=config.max_record_bytes,
-            wanted=config.record_types.__contains__,
-        ):
+        for part in archives(file, path):
+            yield from read_part(file, part, config, crawl=crawl)
+
+
+def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | None = None) -> Iterator[Row]:
+    """Rows of one part of a file.
+
+    The rows `kinds` count what is no page by type; the last row, `file`, is the part's own, with the records
+    (and damaged ranges) found in it, its bytes, where its records `began` and `ended` in the file and `until` where
+    they were expected to go. Nothing begins in a part (`began` is None) that lies inside a member.
+    """
+    if part.refused:
+        nothing = Damage(part.begin, part.end - part.begin, 0, part.refused)
+        yield "reject", _reject(part.name, nothing, None, Reason.DAMAGED, nothing.detail, crawl)
+        yield "file", _file(part, 1, part.begin, part.end, part.end)
+        return
+    archive = Archive(
+        Window(file, part.begin, part.end),
+        part.name,
+        Limits(config.max_header_bytes, config.max_record_bytes),
+        config.record_types.__contains__,
+    )
+    found = 0
+    others: Counter[str] = Counter()
+    began, until = part.bounds(archive)
+    ended = began
+    if began is not None:
+        items = archive.records(began, until)
+        while True:
+            try:
+                item = next(items)
+            except StopIteration as stop:
+                ended = stop.value
+                break
+            if isinstance(item, Padding):
+                continue
             found += 1
             if isinstance(item, Damage):
-                yield "reject", _reject(path, item, None, Reason.DAMAGED, item.detail, crawl)
+                yield "reject", _reject(part.name, item, None, Reason.DAMAGED, item.detail, crawl)
+            elif item.kind == "revisit":
+                uri, detail = _target(item), describe(item.headers)
+                yield "reject", _reject(part.name, item, uri, Reason.REVISIT_UNRESOLVED, detail, crawl)
             elif item.kind in config.record_types:
-                yield _page_or_reject(path, item, config, crawl)
+                yield _page_or_reject(part.name, item, config, crawl)
             else:
                 others[item.kind[:40]] += 1
-        for kind, records in sorted(others.items()):
-            detail = f"{kind} record"
-            yield (
-                "reject",
-                reject_row(file=path, reason=Reason.NOT_A_PAGE, detail=detail, crawl=crawl, records=records),
-            )
-        if not found:
-            raise InputError(f"{path}: holds no records")
-        yield "file", {"file": path, "records": found, "bytes": stream.size}
+        if not found and (began, ended) == (part.begin, part.end):
+            found = 1
+            nothing = Damage(part.begin, part.end - part.begin, 0, "holds no records")
+            yield "reject", _reject(part.name, nothing, None, Reason.DAMAGED, nothing.detail, crawl)
+    for kind, records in sorted(others.items()):
+        detail = f"{kind} record"
+        row = reject_row(file=part.name, reason=Reason.NOT_A_PAGE, detail=detail, crawl=crawl, records=records)
+        yield "kinds", row
+    yield "file", _file(part, found, began, ended, until)
 
 
-def _refuse_foreign(stream: MemberStream, path: str) -> None:
-    if stream.size == 0:
-        raise InputError(f"{path}: holds no records: the file is empty")
-    try:
-        if stream.cross():
-            stream.skip_newlines()
-    except StreamDamage:
-        return  # read_records meets it again and reports the range
-    head = stream.peek(len(MAGIC))
-    if head and head.upper() != MAGIC:
-        raise InputError(f"{path}: not a WARC file: it begins with {stream.peek(24)!r}")
+def _file(part: Part, records: int, began: int | None, ended: int | None, until: int) -> dict[str, Any]:
+    size = 0 if began is None or ended is None else ended - began
+    return {"file": part.name, "records": records, "bytes": size, "began": began, "ended": ended, "until": until}
 
 
-def _page_or_reject(path: str, record: WarcRecord, config: WarcConfig, crawl: str | None) -> Row:
-    target = record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">").strip()
+def _page_or_reject(name: str, record: WarcRecord, config: WarcConfig, crawl: str | None) -> Row:
+    target = _target(record)
     try:
         url = address_of(target)
         if url is None:
@@ -108,16 +126,21 @@ def _page_or_reject(path: str, record: WarcRecord, config: WarcConfig, crawl: st
             raise Rejected(Reason.TOO_LARGE, detail)
         fields = _page_fields(record, record.block, url, config)
     except Rejected as problem:
-        return "reject", _reject(path, record, target or None, problem.reason, problem.detail, crawl)
+        return "reject", _reject(name, record, target, problem.reason, problem.detail, crawl)
     return "page", page_row(
         url=url,
         fetched_at=parse_instant(record.headers.get("warc-date", "")),
         crawl=crawl,
-        source_file=path,
+        source_file=name,
         source_offset=record.offset,
         source_length=record.length,
+        stated_digest=stated_digest(record.headers),
         **fields,
     )
+
+
+def _target(record: WarcRecord) -> str:
+    return record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">").strip()
 
 
 def _page_fields(record: WarcRecord, block: bytes, url: str, config: WarcConfig) -> dict[str, Any]:
@@ -189,16 +212,16 @@ def _check_digest(header: str, block: bytes) -> None:
 
 
 def _reject(
-    path: str, place: WarcRecord | Damage, url: str | None, reason: Reason, detail: str, crawl: str | None
+    name: str, place: WarcRecord | Damage, url: str | None, reason: Reason, detail: str, crawl: str | None
 ) -> dict[str, Any]:
-    if not place.whole_member:  # several records share this offset
-        detail = f"{detail} (at inflated byte {place.position})"
+    if place.position:  # several records share this offset
+        detail = f"{detail} (at byte {place.position} of its member)"
     return reject_row(
-        file=path,
+        file=name,
         reason=reason,
         detail=detail,
         crawl=crawl,
         offset=place.offset,
         length=place.length,
-        url=url,
+        url=url or None,
     )

@@ -15,6 +15,8 @@ class Reason(StrEnum):
     DAMAGED = "damaged"
     NOT_A_PAGE = "not_a_page"
     DUPLICATE_PAGE = "duplicate_page"
+    REVISIT = "revisit"  # found again unchanged; the page is in the lake
+    REVISIT_UNRESOLVED = "revisit_unresolved"  # the same, of a page that is not
     BODY_ENCODING = "body_encoding"
     TOO_LARGE = "too_large"
     ROBOTS = "robots"

@@ -58,6 +58,7 @@ PAGES = TableSpec(
             ("payload_digest", STRING),  # sha256 (hex) of body
             ("crawl", STRING),
             *SOURCE,
+            ("stated_digest", STRING),  # the archive's own digest of the payload as sent; revisits refer to it
         ),
         required=("page_id", "url", "body", "payload_digest", "source_file"),
     ),

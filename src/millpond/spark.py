@@ -38,8 +38,18 @@ class Written:
     entries: dict[str, list[DataFileEntry]]
     notes: list[dict[str, Any]]
 
+    @classmethod
+    def together(cls, parts: Iterable[Written], tables: Iterable[str]) -> Written:
+        """What several wrote, as one."""
+        whole = cls({table: [] for table in tables}, [])
+        for part in parts:
+            whole.notes.extend(part.notes)
+            for table, entries in part.entries.items():
+                whole.entries[table].extend(entries)
+        return whole
 
-MANIFEST_SCHEMA = "entry string"
+
+MANIFEST_SCHEMA = "task int, entry string"
 LOG_SETTINGS = Path(__file__).with_name("log4j2.properties")
 
 _DEFAULTS = {
@@ -202,11 +212,20 @@ def write_tables(rows: DataFrame, folders: Mapping[str, str], split: Split) -> W
     JVM. Only what successful attempts return reaches the driver: manifests, and rows of tables that have no
     folder here, which come back as plain dicts.
     """
+    return Written.together(write_by_task(rows, folders, split).values(), folders)
+
+
+def write_by_task(rows: DataFrame, folders: Mapping[str, str], split: Split) -> dict[int, Written]:
+    """As `write_tables`, told apart by the number of the partition; one that gave nothing is not named."""
     targets = dict(folders)
     warehouses = storage.adopted()
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
         storage.adopt(warehouses)
+        context = TaskContext.get()
+        task = context.partitionId() if context else 0
         notes: list[str] = []
         with ExitStack() as stack:
             writers = {table: stack.enter_context(TableWriter(table, folder)) for table, folder in targets.items()}
@@ -215,18 +234,21 @@ def write_tables(rows: DataFrame, folders: Mapping[str, str], split: Split) -> W
                     writers[table].write(batch)
                 else:
                     notes += [json.dumps({"note": table, **row}) for row in batch.to_pylist()]
-        entries = [entry.to_json() for writer in writers.values() for entry in writer.entries]
-        yield pa.RecordBatch.from_pydict({"entry": pa.array([*entries, *notes], pa.string())})
+        entries = [entry.to_json() for writer in writers.values() for entry in writer.entries] + notes
+        yield pa.RecordBatch.from_pydict(
+            {"task": pa.array([task] * len(entries), pa.int32()), "entry": pa.array(entries, pa.string())}
+        )
 
-    written = Written({table: [] for table in targets}, [])
+    written: dict[int, Written] = {}
     for row in rows.mapInArrow(write, MANIFEST_SCHEMA).collect():
+        one = written.setdefault(row.task, Written({table: [] for table in targets}, []))
         fields = json.loads(row.entry)
         if "note" in fields:
-            written.notes.append(fields)
+            one.notes.append(fields)
         else:
             entry = DataFileEntry.from_json(row.entry)
-            written.entries[entry.table].append(entry)
-    return written
+            one.entries[entry.table].append(entry)
+    return dict(sorted(written.items()))
 
 
 def write_table(rows: DataFrame, table: str, folder: str) -> list[DataFileEntry]:

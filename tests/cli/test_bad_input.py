@@ -90,9 +90,17 @@ def test_wrong_input_makes_no_lake(tmp_path: Path, arguments: list[str], code: i
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.warc.gz", b"", ["a.warc.gz: holds no records: the file is empty"]),
-        ("a.warc.gz", b"Once upon a time\n" * 99, ["a.warc.gz: not a WARC file: it begins with b'Once upon"]),
-        ("a.warc.gz", gzip.compress(b"<html>" * 99, mtime=0), ["a.warc.gz: not a WARC file: it begins with b'<html>"]),
+        ("a.warc.gz", b"", ["a.warc.gz: no page was found in 1 records (damaged 1: an empty file"]),
+        (
+            "a.warc.gz",
+            b"Once upon a time\n" * 99,
+            ["a.warc.gz: no page was found", "but b'Once upo"],
+        ),
+        (
+            "a.warc.gz",
+            gzip.compress(b"<html>" * 99, mtime=0),
+            ["a.warc.gz: no page was found", "here, but b'<html>"],
+        ),
         ("a.jsonl", b'{"body": "hello"}\n', ["a.jsonl: has no column 'text'; its columns are: body"]),
         ("a.jsonl", b"hello\n\xff\n", ["a.jsonl: no page was found in 2 records (bad_row 2)"]),
         ("a.jsonl", b"", ["a.jsonl: holds no rows"]),

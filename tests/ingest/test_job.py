@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 from archives import write_warc
 from fastwarc.warc import ArchiveIterator
+from warcs import HTML, crafted, member, plainly_stored, record, stored
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig, TextConfig
 from millpond.ingest.job import ingest_files
+from millpond.ingest.read import plan
+from millpond.ingest.warc_records import Archive
+from millpond.ingest.window import Window
 from millpond.lake import Lake
 
 if TYPE_CHECKING:
@@ -56,13 +61,26 @@ def test_order_of_files_does_not_matter(tmp_path: Path, spark: SparkSession) -> 
     assert len(digests) == 1
 
 
-def test_one_bad_file_publishes_nothing(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+def test_what_is_no_archive_does_not_stop_the_others(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
     good = write_warc(tmp_path / "good.warc.gz", PAGES)
     bad = tmp_path / "bad.warc.gz"
     bad.write_text("This is no archive.\n")
-    with pytest.raises(InputError, match=r"bad\.warc\.gz: not a WARC file"):
-        ingest_files(lake, [str(good), str(bad)], CONFIG)
+    with pytest.raises(InputError, match=r"bad\.warc\.gz: no page was found .* where a member should begin"):
+        ingest_files(lake, [str(bad)], CONFIG)
     assert lake.release() is None
+    outcome = ingest_files(lake, [str(good), str(bad)], CONFIG)
+    assert ledger(lake, outcome.run_id) == {"in": 7, "out": 6, "rejected damaged": 1}
+    [reject] = lake.read("web.rejects").to_pylist()
+    assert (reject["file"], reject["offset"], reject["length"]) == (str(bad), 0, 20)
+
+
+def test_a_bad_table_publishes_nothing(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    good = write_warc(tmp_path / "good.warc.gz", PAGES)
+    bad = tmp_path / "bad.parquet"
+    bad.write_text("This is no table.\n")
+    with pytest.raises(InputError, match=r"bad\.parquet: not a readable Parquet file"):
+        ingest_files(lake, [str(good), str(bad)], CONFIG)
+    assert lake.release() is None and not list(Path(lake.data_folder("web.pages")).glob("*"))
 
 
 def test_a_file_that_cannot_be_opened_is_said_in_one_sentence(lake: Lake, tmp_path: Path) -> None:
@@ -128,3 +146,66 @@ def test_real_archives_are_conserved(lake: Lake, test_data: Path, spark: SparkSe
     assert counts["in"] == sum(n for entry, n in counts.items() if entry != "in")
     assert counts["out"] == lake.rows("web.pages") > 0
     assert all("\n" not in message for message in refused)
+
+
+def test_a_large_archive_is_read_in_parts(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    """However a file is cut the tables are the same, damage, a stored archive and a crafted member included."""
+    rng = random.Random(4)
+
+    def page(number: int) -> bytes:
+        return member(record(number, HTML + b"\r\n<p>" + rng.randbytes(6000).hex().encode()))
+
+    chain = b"".join(plainly_stored(record(1000 + n) + b"\n" * 300) for n in range(200))
+    lie = crafted(record(900, HTML + b"\r\n", length=len(HTML) + 2 + 4 + len(chain))[:-4], chain, b"\r\n\r\n")
+    parts = [page(number) for number in range(60)]
+    parts[7] = parts[7][:900] + bytes(9) + parts[7][909:]
+    parts[20] = stored(record(901, HTML + b"\r\n" + b"".join(parts[:5])))
+    parts[30:30] = [lie, member(record(902, b"GET / HTTP/1.1", kind="request"))]
+    parts[50:50] = [member(record(903, b"GET / HTTP/1.1", kind="request"))]
+    path = tmp_path / "large.warc.gz"
+    path.write_bytes(b"".join(parts))
+    with path.open("rb") as file:
+        archive = Archive(Window(file), str(path))
+        begins = {item.offset for item in archive.records()}
+        guesses = {part.bounds(archive)[0] for part in plan({str(path): None}, 40_000)} - {None}
+    assert len(guesses) > 5 and guesses - begins  # some are right, and one is not
+    digests, found = set(), []
+    for name, size in (("whole", 1 << 30), ("parts", 40_000)):
+        one = Lake.open(str(tmp_path / name))
+        config = IngestConfig(split_bytes=size)
+        found.append(ledger(one, ingest_files(one, [str(path)], config).run_id))
+        digests.add((one.digest("web.pages"), one.digest("web.rejects")))
+        published = {Path(file).name for table in TABLES_OF_FILES for file in one.files(table)}
+        on_disk = {file.name for table in TABLES_OF_FILES for file in Path(one.data_folder(table)).glob("*.parquet")}
+        assert on_disk == published  # nothing of what was thrown away is left
+    assert len(digests) == 1 and found[0] == found[1]
+    assert found[0] == {"in": 63, "out": 60, "rejected damaged": 1, "rejected not_a_page": 2}
+
+
+TABLES_OF_FILES = ("web.pages", "web.rejects")
+
+
+def test_revisits_point_at_the_page_that_is_in_the_lake(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    def revisit(number: int, digest: str, address: str = "http://h.test/0") -> bytes:
+        extra = f"WARC-Payload-Digest: {digest}\r\nWARC-Refers-To-Target-URI: {address}\r\n"
+        return member(record(number, b"HTTP/1.1 200 OK\r\n\r\n", extra=extra, kind="revisit"))
+
+    def page(number: int, digest: str) -> bytes:
+        return member(record(number, extra=f"WARC-Payload-Digest: {digest}\r\n"))
+
+    first, second, third = ("sha1:" + letter * 32 for letter in "ABC")
+    one, two = tmp_path / "1.warc.gz", tmp_path / "2.warc.gz"
+    one.write_bytes(page(0, first) + page(1, first) + page(2, second) + revisit(3, first.lower()))
+    outcome = ingest_files(lake, [str(one)], CONFIG)
+    assert ledger(lake, outcome.run_id) == {"in": 4, "out": 3, "rejected revisit": 1}
+    two.write_bytes(page(5, "md5:0") + revisit(6, second) + revisit(7, third) + revisit(8, first, "http://h.test/1"))
+    outcome = ingest_files(lake, [str(two)], CONFIG)
+    assert ledger(lake, outcome.run_id) == {"in": 4, "out": 1, "rejected revisit": 2, "rejected revisit_unresolved": 1}
+    pages = {row["url"]: row["page_id"] for row in lake.read("web.pages", ["url", "page_id"]).to_pylist()}
+    found = {row["url"][-1]: (row["reason"], row["detail"]) for row in lake.read("web.rejects").to_pylist()}
+    assert found == {
+        "3": ("revisit", pages["http://h.test/0"]),
+        "6": ("revisit", pages["http://h.test/2"]),
+        "7": ("revisit_unresolved", f"{third} http://h.test/0 -"),
+        "8": ("revisit", pages["http://h.test/1"]),
+    }

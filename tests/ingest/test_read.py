@@ -13,8 +13,14 @@ import pytest
 import zstandard
 from archives import write_warc
 
+from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.read import read_rows
+from millpond.ingest.page import Row
+from millpond.ingest.read import plan, read_rows
+
+
+def read(path: Path, config: IngestConfig) -> list[Row]:
+    return [row for part in plan({str(path): None}, config.split_bytes) for row in read_rows(part, config)]
 
 
 @pytest.mark.parametrize(
@@ -31,15 +37,19 @@ def test_every_compression_of_json_lines_is_told_by_its_suffix(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(pack(b'{"text": "one"}\n'))
-    rows = list(read_rows(str(path), IngestConfig(crawl="c")))
+    rows = read(path, IngestConfig(crawl="c"))
     assert [tag for tag, _ in rows] == ["page", "file"] and rows[0][1]["body"] == b"one"
 
 
 def test_other_files_are_archives_and_errors_are_rows(tmp_path: Path) -> None:
     good = write_warc(tmp_path / "x.warc.gz", [("http://h.example/", b"<p>x")])
-    assert [tag for tag, _ in read_rows(str(good), IngestConfig())] == ["page", "file"]
-    [(tag, row)] = read_rows(str(tmp_path / "no.warc"), IngestConfig())
-    assert tag == "error" and row["detail"].endswith("no.warc: no such file")
+    assert [tag for tag, _ in read(good, IngestConfig())] == ["page", "file"]
+    [part] = plan({str(good): None}, 1 << 30)
+    good.unlink()
+    [(tag, row)] = read_rows(part, IngestConfig())
+    assert tag == "error" and row["detail"].endswith("x.warc.gz: no such file")
+    with pytest.raises(InputError, match="no such file"):
+        plan({str(good): None}, 1 << 30)
 
 
 def test_reading_needs_no_spark() -> None:

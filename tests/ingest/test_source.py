@@ -25,9 +25,9 @@ def test_pages_rejects_counts_and_errors(tmp_path: Path, spark: SparkSession) ->
     assert frame.rdd.getNumPartitions() == 3
     rows = frame.collect()
     kinds = [row.kind for row in rows]
-    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"page": 5, "reject": 1, "file": 2, "error": 1}
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"page": 5, "reject": 2, "file": 3}
     assert {row.url for row in rows if row.kind == "page"} == {url for url, _ in pages}
     assert all(row.crawl == "test" for row in rows if row.kind in ("page", "reject"))
-    assert sum(row.records for row in rows if row.kind == "file") == 6
-    [error] = [row for row in rows if row.kind == "error"]
-    assert error.file.endswith("3.warc.gz") and "not a WARC file" in error.detail
+    assert sum(row.records for row in rows if row.kind == "file") == 7
+    [damage] = [row for row in rows if row.kind == "reject" and row.offset == 0]
+    assert damage.file.endswith("3.warc.gz") and "no gzip data where a member should begin" in damage.detail
