@@ -82,7 +82,7 @@ def millpond_pages(paths: Sequence[str]) -> tuple[int, int]:
 
     records = size = 0
     for path in paths:
-        for part in plan([path], 1 << 62):
+        for part in plan({path: None}, 1 << 62):
             for kind, row in read_rows(part, IngestConfig()):
                 if kind == "page":
                     records += 1

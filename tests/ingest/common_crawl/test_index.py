@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from crawl_index import NAMES, index_file
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,31 +24,22 @@ ROWS = (
     ("beta.example", "example,beta", "beta.example", "eng,deu", "text/plain", "text/plain", 404),
     ("192.0.2.7", "192.0.2.7", "192.0.2.7", "fra", "text/html", "text/html", 200),
 )
-NAMES = (
-    "url_host_name",
-    "url_surtkey",
-    "url_host_registered_domain",
-    "content_languages",
-    "content_mime_type",
-    "content_mime_detected",
-    "fetch_status",
-)
 
 
 def index(rows: Sequence[tuple[Any, ...]], group: int = 2, without: str = "") -> io.BytesIO:
-    """An index file of these rows, sorted by key as Common Crawl's is; each row's offset is its number."""
-    numbered = sorted(enumerate(rows), key=lambda pair: pair[1][1])
-    columns: dict[str, Any] = {name: [row[place] for _, row in numbered] for place, name in enumerate(NAMES)}
-    columns["url_surtkey"] = [f"{key})/page" for key in columns["url_surtkey"]]
-    columns["fetch_status"] = pa.array(columns["fetch_status"], pa.int16())
-    columns["url"] = [f"https://{row[0]}/page" for _, row in numbered]
-    columns["warc_filename"] = ["crawl-data/a.warc.gz"] * len(rows)
-    columns["warc_record_offset"] = pa.array([number for number, _ in numbered], pa.int32())
-    columns["warc_record_length"] = pa.array([100] * len(rows), pa.int32())
-    table = pa.table({name: column for name, column in columns.items() if name != without})
-    file = io.BytesIO()
-    pq.write_table(table, file, row_group_size=group)
-    return file
+    """An index file of these rows; each row's offset is its number."""
+    numbered = [
+        {
+            **dict(zip(NAMES, row, strict=True)),
+            "url_surtkey": f"{row[1]})/page",
+            "url": f"https://{row[0]}/page",
+            "warc_filename": "crawl-data/a.warc.gz",
+            "warc_record_offset": number,
+            "warc_record_length": 100,
+        }
+        for number, row in enumerate(rows)
+    ]
+    return io.BytesIO(index_file([{key: row[key] for key in row if key != without} for row in numbered], group))
 
 
 def chosen(file: io.BytesIO, **settings: Any) -> set[int]:
