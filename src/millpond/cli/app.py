@@ -60,7 +60,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Show the versi
 
 @ingest.command("warc", epilog=examples("ingest warc 'crawl/*.warc.gz' --set crawl=spring"))
 def ingest_warc(
-    paths: Annotated[list[str], typer.Argument(help="WARC files or glob patterns.")],
+    paths: Annotated[list[str], typer.Argument(help="WARC files: paths, URLs, patterns, @list.")],
     lake: options.Lake = None,
     config: options.Config = None,
     set: options.Set = None,
@@ -75,13 +75,13 @@ def ingest_warc(
 
 @ingest.command("text", epilog=examples("ingest text books.parquet --set text.text_column=body"))
 def ingest_text(
-    paths: Annotated[list[str], typer.Argument(help="JSONL or Parquet files, or glob patterns.")],
+    paths: Annotated[list[str], typer.Argument(help="Files or dataset folders: paths, URLs, patterns, @list.")],
     lake: options.Lake = None,
     config: options.Config = None,
     set: options.Set = None,
     format: options.Output = output.Format.TEXT,
 ) -> None:
-    """Read JSON Lines and Parquet files with a text column."""
+    """Read JSON Lines, CSV and Parquet files with a text column, and dataset folders of them."""
     need("ingest")
     from millpond.cli.ingesting import ingest_files
 
