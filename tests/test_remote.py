@@ -151,19 +151,19 @@ def test_what_does_not_pass_is_said_in_one_line(site: Site, status: int, message
 
 def test_a_cut_connection_goes_on_where_it_stopped(site: Site) -> None:
     def cut(number: int, handler: Handler) -> bool:
-        handler.cut_after = 700_000
+        handler.cut_after = 1_000_000
         return False
 
     site.fault = cut
     with open_remote(f"{site.url}/x", QUICK) as file:
         assert file.read() == DATA
     starts = [int(line.split("bytes=")[1].partition("-")[0]) for line in site.log[1:]]
-    assert starts[0] == 0 and len(faults(site)) == len(starts) - 1 >= 7
+    assert starts[0] == 0 and len(faults(site)) == len(starts) - 1 >= 5
     # What the HTTP library held when it saw the cut is fetched again, and no more.
-    assert all(0 <= before + 700_000 - after <= 1 << 18 for before, after in pairwise(starts))
+    assert all(0 <= before + 1_000_000 - after <= 1 << 19 for before, after in pairwise(starts))
     site.log.clear()
     assert read_range(f"{site.url}/x", 100, 2_000_000, QUICK) == DATA[100:2_000_100]
-    assert len(faults(site)) >= 2
+    assert len(faults(site)) >= 1
 
 
 def test_a_connection_that_gives_next_to_nothing_is_given_up(site: Site) -> None:
