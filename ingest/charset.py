@@ -5,6 +5,10 @@ browser leaves to its user is decided from the bytes: the escapes of ISO-2022, v
 (browsers heed one too), a detector, both on the first 64 KiB, windows-1252. Always a decision, never an
 exception.
 
+A browser believes the header whatever the bytes say. Here it is passed over where they refute it, since many servers
+give all pages one label: UTF-8 that is none, another label on valid UTF-8, and `iso-8859-1`, the oldest default,
+on a page that declares something else or is no Western text.
+
 The name returned is one of Python's codecs, the widest that WHATWG's label stands for (`gb2312` is read as
 gb18030, `shift_jis` as cp932, `latin1` as windows-1252): `body.decode(name, "replace")` gives the text. Where
 the body begins with a byte order mark the codec is one that removes it (`utf-8-sig`, `utf-16`).
@@ -14,12 +18,19 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 _PRESCAN_BYTES = 1024
 _DETECT_BYTES = 1 << 16
 _FALLBACK = "windows-1252"
+#: More letters of a Western text are without accents than one in so many.
+_ACCENTED_MOST = 4
+#: Signs that a Western text does not have inside words; letters of Central Europe are read as them.
+_INSIDE_WORDS = re.compile("[^\\W\\d_][¡¢£¥¦§¨©¬®¯±²³¶¸¹¼½¾¿][^\\W\\d_]")
+#: Code pages of DOS, which the detector takes some Western texts for.
+_NOT_OF_THE_WEB = ("cp437", "cp850", "cp852", "cp865")
 
 #: Python codec (normalised) → the codec that reads what browsers read under that name.
 _WIDER = {
@@ -29,6 +40,7 @@ _WIDER = {
     "iso8859-1": "windows-1252",
     "iso8859-9": "windows-1254",
     "iso8859-11": "cp874",
+    "tis-620": "cp874",
     "gb2312": "gb18030",
     "gbk": "gb18030",
     "big5": "big5hkscs",
@@ -51,16 +63,48 @@ _CHARSET = re.compile(
 
 def decide(body: bytes, http_charset: str | None) -> str:
     """Name of the Python codec to decode `body` with; `http_charset` is the label of its Content-Type."""
-    return (
-        _byte_order_mark(body)
-        or _codec(http_charset)
-        or _declared(body[:_PRESCAN_BYTES])
-        or _escaped(body[:_DETECT_BYTES])
-        or _valid_utf8(body)
-        or _declared(body[:_DETECT_BYTES])
-        or _detected(body[:_DETECT_BYTES])
-        or _FALLBACK
-    )
+    marked = _byte_order_mark(body)
+    if marked:
+        return marked
+    stated = _codec(http_charset)
+    if stated and not _refuted(stated, body):
+        return stated
+    return next((codec for codec in _evidence(body) if codec and codec != stated), stated or _FALLBACK)
+
+
+def _evidence(body: bytes) -> Iterator[str | None]:
+    """What the body itself says, the strongest first."""
+    yield _declared(body[:_PRESCAN_BYTES])
+    yield _escaped(body[:_DETECT_BYTES])
+    yield _valid_utf8(body)
+    yield _declared(body[:_DETECT_BYTES])
+    yield _detected(body[:_DETECT_BYTES])
+
+
+def _refuted(stated: str, body: bytes) -> bool:
+    """Whether the bytes speak against the header's label."""
+    if body.isascii():
+        return False  # ISO-2022 is, too
+    head = body[:_DETECT_BYTES]
+    if stated == "utf-8":
+        return not _valid_utf8(body) and _mostly_wrong(stated, head)
+    if _valid_utf8(body):
+        return True
+    if stated != _FALLBACK:
+        return _mostly_wrong(stated, head)
+    declared = _declared(body[:_PRESCAN_BYTES])
+    if declared and declared != stated and not _mostly_wrong(declared, head):
+        return True
+    text = head.decode(stated, "replace")
+    letters = [char for char in text if char.isalpha()]
+    accented = sum(not char.isascii() for char in letters)
+    return accented * _ACCENTED_MOST > len(letters) or len(_INSIDE_WORDS.findall(text)) > 1
+
+
+def _mostly_wrong(codec: str, head: bytes) -> bool:
+    """Whether more of what is not ASCII is an error under a codec than is a character."""
+    text = head.decode(codec, "replace")
+    return 2 * text.count("\ufffd") > sum(not char.isascii() for char in text)
 
 
 def _byte_order_mark(body: bytes) -> str | None:
@@ -106,7 +150,8 @@ def _escaped(head: bytes) -> str | None:
 
 
 def _detected(head: bytes) -> str | None:
-    return _widest(detect_encoding(head, max_len=_DETECT_BYTES, html5_compatible=False))
+    found = _widest(detect_encoding(head, max_len=_DETECT_BYTES, html5_compatible=False))
+    return None if found in _NOT_OF_THE_WEB else found
 
 
 def _declared(head: bytes) -> str | None:

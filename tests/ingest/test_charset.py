@@ -96,3 +96,55 @@ def test_html5lib_cases(test_data: Path) -> None:
             right += text == body.decode(expected, "replace").removeprefix("\ufeff")
     assert total >= 80
     assert right >= total - 1  # one case runs a script that writes the declaration
+
+
+#: Encoding → a language that was written in it, and the codec that writes it.
+WRITTEN = {
+    "utf-8": ("el", "utf-8"),
+    "windows-1252": ("fr", "cp1252"),
+    "iso-8859-2": ("pl", "iso8859-2"),
+    "windows-1250": ("cs", "cp1250"),
+    "windows-1251": ("ru", "cp1251"),
+    "koi8-r": ("ru", "koi8-r"),
+    "iso-8859-7": ("el", "iso8859-7"),
+    "windows-1255": ("he", "cp1255"),
+    "windows-1256": ("ar", "cp1256"),
+    "shift_jis": ("ja", "cp932"),
+    "gb18030": ("zh", "gb18030"),
+    "euc-kr": ("ko", "cp949"),
+}
+PAGE = "<html><head>{meta}<title>-</title></head><body>{body}</body></html>"
+
+
+def sentences(folder: Path, language: str, codec: str) -> list[str]:
+    lines = (folder / f"{language}.txt").read_text().splitlines()
+    return [line for line in lines if line.strip() and line.encode(codec, "ignore").decode(codec) == line]
+
+
+def test_encodings_by_header_by_declaration_by_neither_and_against_a_lying_header(test_data: Path) -> None:
+    """Text for text; what a lying header says, the bytes or the declaration refute."""
+    right: dict[str, list[bool]] = {}
+    for label, (language, codec) in WRITTEN.items():
+        lines = sentences(test_data / "langid" / "lingua_sentences", language, codec)
+        lies = ["iso-8859-1"] if label == "utf-8" else ["utf-8", "iso-8859-1"]
+        lies = [lie for lie in lies if (label, lie) != ("windows-1252", "iso-8859-1")]  # the same to all browsers
+        cases = [("header", label, False), ("meta", None, True), ("none", None, False)]
+        cases += [("lie", lie, declared) for lie in lies for declared in (False, True)]
+        for first in range(0, 96, 12):
+            body = "\n".join(f"<p>{line}</p>" for line in lines[first : first + 12])
+            for case, header, declared in cases:
+                text = PAGE.format(meta=f"<meta charset={label}>" if declared else "", body=body)
+                data = text.encode(codec)
+                right.setdefault(case, []).append(data.decode(decide(data, header), "replace") == text)
+    shares = {case: sum(found) / len(found) for case, found in right.items()}
+    assert len(right["lie"]) > 300
+    assert min(shares.values()) >= 0.95, shares
+
+
+def test_a_true_header_is_believed(test_data: Path) -> None:
+    """Western text says nothing against `iso-8859-1`, however short it is."""
+    for language in ("ca", "da", "de", "es", "fi", "fr", "is", "it", "nl", "pt", "sq", "sv"):
+        for line in sentences(test_data / "langid" / "lingua_sentences", language, "cp1252")[:200]:
+            data = line.encode("cp1252")
+            if "Ã" not in line:  # some lines were broken before they came here
+                assert data.decode(decide(data, "iso-8859-1"), "replace") == line
