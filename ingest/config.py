@@ -65,6 +65,25 @@ class SiteConfig(StageConfig):
     """Host names that may resolve to loopback, private or link-local addresses; all others may not."""
 
 
+class CommonCrawlConfig(StageConfig):
+    """Fetching single records of a Common Crawl snapshot. A list that is empty selects everything."""
+
+    data: str = "https://data.commoncrawl.org/"
+    """What the index's names of WARC files are relative to: any address or folder, such as s3://commoncrawl/."""
+    hosts: tuple[str, ...] = ()
+    """Host names; a record is wanted if its host is here or its registered domain in `domains`."""
+    domains: tuple[str, ...] = ()
+    """Registered domains, with all their hosts."""
+    languages: tuple[str, ...] = ()
+    """Languages as Common Crawl names them (`eng`, `deu`); the most likely one of a record is compared."""
+    media_types: tuple[str, ...] = PAGE_TYPES
+    """Media types, detected ones before those stated."""
+    statuses: tuple[int, ...] = (200,)
+    """HTTP statuses."""
+    connections: Annotated[int, Field(gt=0)] = 32
+    """Records fetched at a time, over all tasks of this machine."""
+
+
 class TextConfig(StageConfig):
     """Importing texts from JSON Lines, CSV and Parquet files, and from dataset folders of them."""
 
@@ -105,5 +124,7 @@ class IngestConfig(StageConfig):
     """Reading WARC files."""
     site: SiteConfig = SiteConfig()
     """Crawling one host."""
+    common_crawl: CommonCrawlConfig = CommonCrawlConfig()
+    """Fetching single records of a Common Crawl snapshot."""
     text: TextConfig = TextConfig()
     """Importing texts."""

@@ -39,7 +39,8 @@ from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS
 from millpond.spark import session
 from millpond.stage import Work, job_main
 
-_TABLES = (PAGES.name, WEB_REJECTS.name, FRONTIER.name)
+#: The tables that ingest writes.
+TABLES_WRITTEN = (PAGES.name, WEB_REJECTS.name, FRONTIER.name)
 
 
 def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outcome:
@@ -48,18 +49,19 @@ def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outc
     Raises:
         InputError: a path is missing, a folder, unreadable, empty or not what its name says; nothing is published.
     """
-    files = _identities(expand(with_datasets(paths, config.text)))
+    files = identities(expand(with_datasets(paths, config.text)))
     run = Run(lake, "ingest", config, files)
     if release := run.released(standing=False):
         return run.unchanged(release)
     faults.point("before-data")
     spark = session("millpond ingest")
     with spark_bar("read", spark):
-        read = read_files(spark, files, config, {table: lake.data_folder(table) for table in _TABLES})
-    return _publish(run, read.entries, read.records)
+        read = read_files(spark, files, config, {table: lake.data_folder(table) for table in TABLES_WRITTEN})
+    return publish_pages(run, read.entries, read.records)
 
 
-def _identities(files: Sequence[str]) -> dict[str, str]:
+def identities(files: Sequence[str]) -> dict[str, str]:
+    """What the content of each input file is known by, shown while it is found out."""
     with bar("identify") as shown:
         known: dict[str, str] = {}
         for file, identity in identify(files):
@@ -82,8 +84,8 @@ def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
     faults.point("before-data")
     records = 0
     with ExitStack() as stack:
-        writers = {t: stack.enter_context(TableWriter(t, lake.data_folder(t))) for t in _TABLES}
-        batchers = {table: RowBatcher(TABLES[table].schema, config.batch_bytes) for table in _TABLES}
+        writers = {t: stack.enter_context(TableWriter(t, lake.data_folder(t))) for t in TABLES_WRITTEN}
+        batchers = {table: RowBatcher(TABLES[table].schema, config.batch_bytes) for table in TABLES_WRITTEN}
         shown = stack.enter_context(bar("crawl"))
         for kind, row in crawl_site(url, config, progress=shown.update):
             if kind == "file":
@@ -93,10 +95,15 @@ def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
         for table, batcher in batchers.items():
             if batch := batcher.flush():
                 writers[table].write(batch)
-    return _publish(run, {table: writer.entries for table, writer in writers.items()}, records)
+    return publish_pages(run, {table: writer.entries for table, writer in writers.items()}, records)
 
 
-def _publish(run: Run, entries: dict[str, list[DataFileEntry]], records: int) -> Outcome:
+def publish_pages(run: Run, entries: dict[str, list[DataFileEntry]], records: int) -> Outcome:
+    """Publish what was read: the pages that the lake does not have yet, and a reject for everything else.
+
+    Raises:
+        InputError: there is no page at all; nothing is published, and the files are removed.
+    """
     lake = run.lake
     if not entries[PAGES.name]:
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(_by_reason(entries[WEB_REJECTS.name]).items()))

@@ -28,7 +28,7 @@ def plan(files: Mapping[str, str | None], part_bytes: int, tasks: int = 1) -> li
         with open_input(path, version) as file:
             if path.endswith(TEXT_SUFFIXES):
                 size = file.seek(0, 2)
-                texts.append(Part(path, path, 0, size, 0, size))
+                texts.append(Part(path, path, 0, size, 0, size, version=version))
             else:
                 whole += [replace(part, version=version) for part in archives(file, path)]
     return [*cut_all(whole, part_bytes, tasks), *texts]
@@ -41,7 +41,7 @@ def read_rows(part: Part, config: IngestConfig) -> Iterator[Row]:
     """
     try:
         if part.path.endswith(TEXT_SUFFIXES):
-            yield from read_text(part.path, config.text, crawl=config.crawl)
+            yield from read_text(part.path, config.text, crawl=config.crawl, version=part.version)
         else:
             with open_input(part.path, part.version) as file:
                 yield from read_part(file, part, config.warc, crawl=config.crawl)

@@ -7,7 +7,7 @@ thrown away with their data files, and what is missing is read again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from millpond import storage
 from millpond.datafile import DataFileEntry, write_rows
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.page import RowBatcher
+from millpond.ingest.page import Row, RowBatcher
 from millpond.ingest.parts import Part, PartRead, settle
 from millpond.ingest.read import plan, read_rows
 from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS
@@ -53,10 +53,7 @@ def read_files(
         for done in _read_parts(spark, parts, config, folders):
             read[done[0].part.name].append(done)
         whole = Written.together((tables for name in sorted(read) for _, tables in read[name]), folders)
-        errors = sorted(note["detail"] for note in whole.notes if note["note"] == "error")
-        if errors:
-            discard(_entries(whole))
-            raise InputError(errors[0])
+        refuse_errors(whole)
         parts = []
         for name in sorted(touched):
             written = {id(one): tables for one, tables in read[name]}
@@ -67,6 +64,18 @@ def read_files(
     whole = Written.together((tables for name in sorted(read) for _, tables in read[name]), folders)
     whole.entries[WEB_REJECTS.name] += _count_kinds(whole.notes, folders[WEB_REJECTS.name])
     return FilesRead(whole.entries, sum(note["records"] for note in whole.notes if note["note"] == "file"))
+
+
+def refuse_errors(written: Written) -> None:
+    """Refuse the input where a task could not read a file at all; what was written is removed.
+
+    Raises:
+        InputError: the first such file's error.
+    """
+    errors = sorted(note["detail"] for note in written.notes if note["note"] == "error")
+    if errors:
+        discard(_entries(written))
+        raise InputError(errors[0])
 
 
 def discard(entries: Iterator[DataFileEntry]) -> None:
@@ -94,13 +103,18 @@ def _read_tables(
     batches: Iterator[pa.RecordBatch], parts: Sequence[Part], config: IngestConfig
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Inside a task: batches of each table from the parts whose numbers come in, and notes on them."""
-    batchers = {table: RowBatcher(TABLES[table].schema, config.batch_bytes) for table in TABLE_OF.values()}
-    for number in (number for batch in batches for number in batch["id"].to_pylist()):
-        for kind, row in read_rows(parts[number], config):
-            if kind not in TABLE_OF:
-                yield kind, pa.RecordBatch.from_pylist([row])
-            elif batch := batchers[TABLE_OF[kind]].add(row):
-                yield TABLE_OF[kind], batch
+    numbers = (number for batch in batches for number in batch["id"].to_pylist())
+    return tables_of((row for number in numbers for row in read_rows(parts[number], config)), config.batch_bytes)
+
+
+def tables_of(rows: Iterable[Row], batch_bytes: int) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Tagged rows as batches of their tables; a row of no table is a note, and comes at once."""
+    batchers = {table: RowBatcher(TABLES[table].schema, batch_bytes) for table in TABLE_OF.values()}
+    for kind, row in rows:
+        if kind not in TABLE_OF:
+            yield kind, pa.RecordBatch.from_pylist([row])
+        elif batch := batchers[TABLE_OF[kind]].add(row):
+            yield TABLE_OF[kind], batch
     yield from ((table, batch) for table, batcher in batchers.items() if (batch := batcher.flush()))
 
 

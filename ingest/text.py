@@ -38,24 +38,26 @@ _BATCH_BYTES = 16 << 20
 _BUFFER_BYTES = 1 << 20
 
 
-def read_text(path: str, config: TextConfig, *, crawl: str | None = None) -> Iterator[Row]:
+def read_text(path: str, config: TextConfig, *, crawl: str | None = None, version: str | None = None) -> Iterator[Row]:
     """Read one file of texts; the last row is the file's own, with the rows found in it.
 
     Raises:
-        InputError: the file is missing, empty, not what its name says, or has no such column.
+        InputError: the file is missing, empty, not what its name says, another than `version`, or has no such column.
     """
+    reader = _Reader(path, config, crawl, version)
     if path.endswith(".parquet"):
-        return _Reader(path, config, crawl).parquet()
+        return reader.parquet()
     if path.endswith(_CSV):
-        return _Reader(path, config, crawl).csv()
-    return _Reader(path, config, crawl).json_lines()
+        return reader.csv()
+    return reader.json_lines()
 
 
 class _Reader:
     """Reads one file; `rows` counts what was found in it."""
 
-    def __init__(self, path: str, config: TextConfig, crawl: str | None) -> None:
+    def __init__(self, path: str, config: TextConfig, crawl: str | None, version: str | None) -> None:
         self.path = path
+        self.version = version
         self.config = config
         self.crawl = crawl
         self.address = address(path)
@@ -63,7 +65,7 @@ class _Reader:
 
     def json_lines(self) -> Iterator[Row]:
         texts, seen = 0, set[str]()
-        with open_input(self.path) as file:
+        with open_input(self.path, self.version) as file:
             stream = read_whole(file, self.path)
             for number, line in self._lines(stream):
                 self.rows += 1
@@ -89,7 +91,7 @@ class _Reader:
     def csv(self) -> Iterator[Row]:
         tab = ".tsv" in self.path.rpartition("/")[2]
         delimiter = self.config.delimiter or ("\t" if tab else ",")
-        with open_input(self.path) as file:
+        with open_input(self.path, self.version) as file:
             stream = read_whole(file, self.path)
             rows = csv_rows(stream, delimiter, self.config.max_row_bytes)
             header = next(rows, [])
@@ -116,7 +118,7 @@ class _Reader:
         return {name: value if value or name == text else None for name, value in zip(header, fields, strict=True)}
 
     def parquet(self) -> Iterator[Row]:
-        with open_input(self.path) as file:
+        with open_input(self.path, self.version) as file:
             try:
                 table = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES)
             except (pa.ArrowException, OSError) as error:

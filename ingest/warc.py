@@ -92,10 +92,10 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
             if isinstance(item, Damage):
                 yield "reject", _reject(part.name, item, None, Reason.DAMAGED, item.detail, crawl)
             elif item.kind == "revisit":
-                uri, detail = _target(item), describe(item.headers)
+                uri, detail = target_of(item), describe(item.headers)
                 yield "reject", _reject(part.name, item, uri, Reason.REVISIT_UNRESOLVED, detail, crawl)
             elif item.kind in config.record_types:
-                yield _page_or_reject(part.name, item, config, crawl)
+                yield record_row(part.name, item, config, crawl)
             else:
                 others[item.kind[:40]] += 1
         if not found and (began, ended) == (part.begin, part.end):
@@ -114,8 +114,9 @@ def _file(part: Part, records: int, began: int | None, ended: int | None, until:
     return {"file": part.name, "records": records, "bytes": size, "began": began, "ended": ended, "until": until}
 
 
-def _page_or_reject(name: str, record: WarcRecord, config: WarcConfig, crawl: str | None) -> Row:
-    target = _target(record)
+def record_row(name: str, record: WarcRecord, config: WarcConfig, crawl: str | None) -> Row:
+    """The page that a record of the file `name` holds, or the reject that says why it holds none."""
+    target = target_of(record)
     try:
         url = address_of(target)
         if url is None:
@@ -139,7 +140,8 @@ def _page_or_reject(name: str, record: WarcRecord, config: WarcConfig, crawl: st
     )
 
 
-def _target(record: WarcRecord) -> str:
+def target_of(record: WarcRecord) -> str:
+    """What a record is of, as it says."""
     return record.headers.get("warc-target-uri", "").removeprefix("<").removesuffix(">").strip()
 
 

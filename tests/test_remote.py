@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from millpond import patience, remote
 from millpond.errors import InputError
 from millpond.patience import Patience
 from millpond.remote import Range, open_remote, read_range, read_ranges
-from millpond.storage import _connected
+from millpond.storage import _connected, adopt
 
 DATA = random.Random(7).randbytes(5 << 20)
 QUICK = Patience(tries=4, brief=2, first_seconds=0.02, longest_seconds=0.2, total_seconds=5, stall_seconds=0.5)
@@ -74,6 +75,31 @@ def test_a_large_file_is_not_fetched_before_it_is_read(site: Site) -> None:
     assert site.sent < 16 << 20
 
 
+def test_closing_a_file_does_not_wait_for_its_server(site: Site) -> None:
+    stalled = threading.Event()
+
+    def stall(number: int, handler: Handler) -> bool:
+        write = handler.wfile.write
+
+        def later(data: Any) -> int:
+            if site.sent >= 2 << 20:
+                handler.note("stalled")
+                stalled.wait(10)
+            return write(data)
+
+        handler.wfile.write = later  # type: ignore[method-assign]
+        return False
+
+    site.chunk, site.fault = 1 << 19, stall
+    with open_remote(f"{site.url}/x", Patience(stall_seconds=30)) as file:
+        assert file.read(600_000) == DATA[:600_000]  # the next block is being fetched
+        while not faults(site):
+            time.sleep(0.01)
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    stalled.set()
+
+
 @pytest.mark.parametrize("status", [403, 408, 429, 500, 503])
 def test_an_answer_that_passes_is_waited_for(site: Site, status: int) -> None:
     site.fault = lambda number, handler: number in (0, 2) and handler.refuse(status)
@@ -125,18 +151,19 @@ def test_what_does_not_pass_is_said_in_one_line(site: Site, status: int, message
 
 def test_a_cut_connection_goes_on_where_it_stopped(site: Site) -> None:
     def cut(number: int, handler: Handler) -> bool:
-        handler.cut_after = 700_000
+        handler.cut_after = 1_000_000
         return False
 
     site.fault = cut
     with open_remote(f"{site.url}/x", QUICK) as file:
         assert file.read() == DATA
     starts = [int(line.split("bytes=")[1].partition("-")[0]) for line in site.log[1:]]
-    assert starts == [n * 700_000 for n in range(8)] and len(faults(site)) == 7
-    assert site.sent <= len(DATA) + 1, "no byte was fetched twice"
+    assert starts[0] == 0 and len(faults(site)) == len(starts) - 1 >= 5
+    # What the HTTP library held when it saw the cut is fetched again, and no more.
+    assert all(0 <= before + 1_000_000 - after <= 1 << 19 for before, after in pairwise(starts))
     site.log.clear()
     assert read_range(f"{site.url}/x", 100, 2_000_000, QUICK) == DATA[100:2_000_100]
-    assert len(faults(site)) == 2
+    assert len(faults(site)) >= 1
 
 
 def test_a_connection_that_gives_next_to_nothing_is_given_up(site: Site) -> None:
@@ -269,6 +296,33 @@ def test_an_object_that_is_replaced_while_it_is_read(bucket: Bucket) -> None:
         with pytest.raises(InputError, match=r"x\.bin: changed while it was read"):
             file.read()
     assert remote.identity(url, QUICK) != known
+
+
+def test_an_object_store_that_is_busy_or_cuts_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {
+        "s3.endpoint": site.url,
+        "s3.access-key-id": "me",
+        "s3.secret-access-key": CANARY,
+        "s3.region": "us-east-1",
+    }
+    monkeypatch.setattr("millpond.storage._warehouses", {})
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # what botocore would repeat itself
+    adopt({"s3://busy": keys})
+    site.files["/busy/x"] = DATA
+
+    def fault(number: int, handler: Handler) -> bool:
+        handler.cut_after = 100_000 if number in (1, 4) else None
+        return number in (0, 3) and handler.refuse(503, Retry_After="1")
+
+    site.fault = fault
+    began = time.monotonic()
+    with open_remote("s3://busy/x", QUICK) as file:
+        assert file.read() == DATA
+    assert len(faults(site)) == 4 and time.monotonic() - began >= 2
+    site.fault = lambda number, handler: handler.refuse(403)
+    with pytest.raises(InputError, match=r"s3://busy/x: cannot be read: .*3 times in a row") as raised:
+        read_range("s3://busy/x", 5, 5, QUICK)
+    assert CANARY not in str(raised.value)
 
 
 def test_other_filesystems(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ class Repeats:
             InputError: it fails for good, or too often.
         """
         while True:
-            self.stop.wait(max(0.0, _quiet.get(self._host, 0.0) - time.monotonic()))
+            if self.stop.wait(max(0.0, _quiet.get(self._host, 0.0) - time.monotonic())):
+                raise InputError(f"{self.url}: was closed while it was read")
             try:
                 return action()
             except InputError:

@@ -168,8 +168,8 @@ class RemoteFile(io.RawIOBase):
         """Let go of the connection."""
         if not self.closed:
             self._repeats.stop.set()
+            self._source.close()  # ends what is being fetched
             self._pool.shutdown(cancel_futures=True)
-            self._source.close()
         super().close()
 
     def _load(self) -> None:

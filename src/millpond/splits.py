@@ -59,9 +59,15 @@ def read(split: Split, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The rows of a split, a row group at a time."""
     for path, start, end in split:
         with pq.ParquetFile(storage.open_file(path), pre_buffer=False) as file:
-            groups = [n for n in range(file.num_row_groups) if start <= _first_byte(file.metadata.row_group(n)) < end]
-            for group in groups:
+            for group in row_groups(file.metadata, start, end):
                 yield from file.iter_batches(_BATCH_ROWS, [group], columns, use_threads=False)
+
+
+def row_groups(metadata: pq.FileMetaData, start: int, end: int) -> list[int]:
+    """Numbers of the row groups that begin in bytes `start` to `end` of their file."""
+    return [
+        number for number in range(metadata.num_row_groups) if start <= _first_byte(metadata.row_group(number)) < end
+    ]
 
 
 def _first_byte(group: pq.RowGroupMetaData) -> int:

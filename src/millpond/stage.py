@@ -40,7 +40,7 @@ def job_main(
     for name, meaning in (flags or {}).items():
         parser.add_argument(f"--{name}", action="store_true", help=meaning)
     if paths:
-        parser.add_argument("paths", nargs="+", help="files to read, or glob patterns")
+        parser.add_argument("paths", nargs="+", help="files to read: paths, URLs, patterns, @list")
     options = parser.parse_args(arguments)
     try:
         work = prepare(options)

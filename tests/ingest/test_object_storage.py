@@ -90,6 +90,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             patch.setenv(name, value)
         patch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())  # read when it was imported
         patch.setattr(tempfile, "tempdir", str(folder))
+        patch.setattr("millpond.storage._warehouses", {})
         _connected.cache_clear()
         fsspec.filesystem("s3").clear_instance_cache()
         yield made

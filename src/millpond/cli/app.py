@@ -43,7 +43,9 @@ app = typer.Typer(
         "sql 'select reason, count(*) from corpus.rejects group by 1'",
     ),
 )
-ingest = typer.Typer(help="Bring pages into the lake: WARC files, text tables, a site.", no_args_is_help=True)
+ingest = typer.Typer(
+    help="Bring pages into the lake: WARC files, Common Crawl, text tables, sites.", no_args_is_help=True
+)
 app.add_typer(ingest, name="ingest", rich_help_panel=STAGES)
 app.add_typer(curate, name="curate", rich_help_panel=STAGES)
 
@@ -58,7 +60,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="Show the versi
 
 @ingest.command("warc", epilog=examples("ingest warc 'crawl/*.warc.gz' --set crawl=spring"))
 def ingest_warc(
-    paths: Annotated[list[str], typer.Argument(help="WARC files or glob patterns.")],
+    paths: Annotated[list[str], typer.Argument(help="WARC files: paths, URLs, patterns, @list.")],
     lake: options.Lake = None,
     config: options.Config = None,
     set: options.Set = None,
@@ -73,17 +75,35 @@ def ingest_warc(
 
 @ingest.command("text", epilog=examples("ingest text books.parquet --set text.text_column=body"))
 def ingest_text(
-    paths: Annotated[list[str], typer.Argument(help="JSONL or Parquet files, or glob patterns.")],
+    paths: Annotated[list[str], typer.Argument(help="Files or dataset folders: paths, URLs, patterns, @list.")],
     lake: options.Lake = None,
     config: options.Config = None,
     set: options.Set = None,
     format: options.Output = output.Format.TEXT,
 ) -> None:
-    """Read JSON Lines and Parquet files with a text column."""
+    """Read JSON Lines, CSV and Parquet files with a text column, and dataset folders of them."""
     need("ingest")
     from millpond.cli.ingesting import ingest_files
 
     output.outcome(ingest_files(paths, lake, config, set or (), text=True))
+
+
+_COMMON_CRAWL = "ingest common-crawl 'index/*.parquet' --set 'common_crawl.domains=[\"example.org\"]'"
+
+
+@ingest.command("common-crawl", epilog=examples(_COMMON_CRAWL))
+def ingest_common_crawl(
+    index: Annotated[list[str], typer.Argument(help="Files of the columnar index: paths, addresses or patterns.")],
+    lake: options.Lake = None,
+    config: options.Config = None,
+    set: options.Set = None,
+    format: options.Output = output.Format.TEXT,
+) -> None:
+    """Fetch single records of a Common Crawl snapshot, chosen by host, domain, language, type and status."""
+    need("ingest")
+    from millpond.cli import ingesting
+
+    output.outcome(ingesting.ingest_common_crawl(index, lake, config, set or ()))
 
 
 @ingest.command("site", epilog=examples("ingest site https://example.org/ --set site.contact=me@example.org"))

@@ -21,6 +21,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "lz4",
             "protego",
             "publicsuffixlist",
+            "pyyaml",
             "resiliparse",
             "ultimate-sitemap-parser",
             "w3lib",
@@ -50,7 +51,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 #: Packages whose module has another name.
-_MODULES = {"ultimate-sitemap-parser": "usp"}
+_MODULES = {"pyyaml": "yaml", "ultimate-sitemap-parser": "usp"}
 
 
 def need(*extras: str) -> None:

@@ -64,9 +64,9 @@ class RunConfig(StageConfig):
     lake: str | None = None
     """Folder of the lake, or catalog:NAME; `--lake` wins."""
     warc: tuple[str, ...] = ()
-    """WARC files or glob patterns."""
+    """WARC files: paths, URLs, patterns, @lists."""
     text: tuple[str, ...] = ()
-    """JSON Lines or Parquet files, or glob patterns."""
+    """Tables of texts and dataset folders, named likewise."""
     site: str | None = None
     """Address to crawl from."""
     stages: tuple[str, ...] = SECTIONS[1:]

@@ -1,0 +1,90 @@
+"""Ingest from Common Crawl by its index: `millpond ingest common-crawl INDEX...` → `web.pages`, `web.rejects`.
+
+Tasks read parts of the index, fetch what it selects with range requests, and write the pages they find. Every selected
+capture ends as a page or a reject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from millpond import faults
+from millpond.errors import InputError
+from millpond.ingest.common_crawl.index import captures
+from millpond.ingest.common_crawl.records import read_captures
+from millpond.ingest.config import IngestConfig
+from millpond.ingest.job import TABLES_WRITTEN, identities, publish_pages
+from millpond.ingest.page import Row
+from millpond.ingest.tasks import refuse_errors, tables_of
+from millpond.inputs import expand, open_input
+from millpond.lake import Lake
+from millpond.progress import spark_bar
+from millpond.publish import Outcome, Run
+from millpond.spark import session, write_tables
+
+#: A smaller part of an index costs more to start than to read.
+_LEAST_PART = 1 << 20
+
+
+class IndexPart(NamedTuple):
+    """Row groups of an index file that begin in bytes `start` to `end`."""
+
+    file: str
+    version: str
+    start: int
+    end: int
+
+
+def ingest_common_crawl(lake: Lake, index: Sequence[str], config: IngestConfig) -> Outcome:
+    """Ingest the records that files of a columnar index select, see `config.common_crawl`.
+
+    Raises:
+        InputError: a file is missing, unreadable or no such index, or no page is found; nothing is published.
+    """
+    files = identities(expand(index))
+    run = Run(lake, "ingest", config, {f"index:{file}": identity for file, identity in files.items()})
+    if release := run.released(standing=False):
+        return run.unchanged(release)
+    faults.point("before-data")
+    spark = session("millpond ingest")
+    tasks = spark.sparkContext.defaultParallelism
+    parts = [part for file, version in files.items() for part in _parts(file, version, tasks)]
+    connections = max(1, config.common_crawl.connections // tasks)
+
+    def fetch(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
+        numbers = (number for batch in batches for number in batch["id"].to_pylist())
+        return tables_of(
+            (row for number in numbers for row in _rows(parts[number], config, connections)), config.batch_bytes
+        )
+
+    with spark_bar("fetch", spark):
+        one_each = spark.range(0, len(parts), 1, len(parts))
+        written = write_tables(one_each, {table: lake.data_folder(table) for table in TABLES_WRITTEN}, fetch)
+    refuse_errors(written)
+    return publish_pages(run, written.entries, sum(note["records"] for note in written.notes))
+
+
+def _parts(file: str, version: str, tasks: int) -> Iterator[IndexPart]:
+    with open_input(file, version) as opened:
+        size = opened.seek(0, 2)
+    step = max(_LEAST_PART, -(-size // tasks))
+    for start in range(0, max(size, 1), step):
+        yield IndexPart(file, version, start, start + step)
+
+
+def _rows(part: IndexPart, config: IngestConfig, connections: int) -> Iterator[Row]:
+    """Rows of one part of the index, and last how many that was."""
+    records = 0
+    try:
+        with open_input(part.file, part.version) as file:
+            chosen = captures(file, part.file, config.common_crawl, part.start, part.end)
+            for row in read_captures(chosen, config, connections):
+                records += 1
+                yield row
+    except InputError as error:
+        yield "error", {"file": part.file, "detail": str(error)}
+        return
+    yield "file", {"file": part.file, "records": records}

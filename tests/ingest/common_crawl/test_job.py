@@ -1,0 +1,76 @@
+"""A whole ingest by an index: what it selects becomes pages or rejects, in a release whose counts balance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from crawl_index import index_file
+from pyspark.sql import SparkSession
+from warcs import member, record
+from web_files import Site, serve_files
+
+from millpond.errors import InputError
+from millpond.ingest.common_crawl.job import ingest_common_crawl
+from millpond.ingest.config import IngestConfig
+from millpond.lake import Lake
+
+FILE = "crawl-data/CC-MAIN/a.warc.gz"
+MEMBERS = [member(record(number)) for number in range(40)]
+
+
+def index(path: Path) -> str:
+    """An index of all members, of which every fourth is of another language, and one is not where it says."""
+    offset, rows = 0, []
+    for number, data in enumerate(MEMBERS):
+        rows.append(
+            {
+                "url_surtkey": f"test,h)/{number:02}",
+                "url": f"http://h.test/{number}",
+                "url_host_name": "h.test",
+                "content_languages": "deu" if number % 4 else "eng,deu",
+                "content_mime_type": "text/html",
+                "content_mime_detected": "text/html",
+                "fetch_status": 200,
+                "warc_filename": FILE,
+                "warc_record_offset": offset + 3 * (number == 9),
+                "warc_record_length": len(data),
+            }
+        )
+        offset += len(data)
+    path.write_bytes(index_file(rows, group=3))
+    return str(path)
+
+
+def config(data: str, *languages: str) -> IngestConfig:
+    return IngestConfig.from_mapping({"crawl": "cc", "common_crawl": {"data": data, "languages": languages}}, "test")
+
+
+def test_an_index_becomes_pages(tmp_path: Path, spark: SparkSession) -> None:
+    lake = Lake.open(str(tmp_path / "lake"))
+    path = index(tmp_path / "index.parquet")
+    with serve_files(Site({f"/{FILE}": b"".join(MEMBERS)})) as site:
+        done = ingest_common_crawl(lake, [path], config(site.url, "deu"))
+        assert done.counts == {"in": 30, "out": 29, "rejected damaged": 1}
+        asked = len(site.log)
+        again = ingest_common_crawl(lake, [path], config(site.url, "deu"))
+        assert again.unchanged
+        assert len(site.log) == asked
+        assert site.sent < sum(len(data) for n, data in enumerate(MEMBERS) if n % 4) + 1000  # and nothing else
+    pages = lake.read("web.pages")
+    assert sorted(pages["url"].to_pylist()) == sorted(f"http://h.test/{n}" for n in range(40) if n % 4 and n != 9)
+    assert set(pages["source_file"].to_pylist()) == {f"{site.url}/{FILE}"}
+    [reject] = lake.read("web.rejects").to_pylist()
+    assert (reject["url"], reject["reason"]) == ("http://h.test/9", "damaged")
+
+
+def test_nothing_is_published_where_nothing_is_selected(tmp_path: Path, spark: SparkSession) -> None:
+    lake = Lake.open(str(tmp_path / "lake"))
+    path = index(tmp_path / "index.parquet")
+    with pytest.raises(InputError, match=r"no page was found in 0 records"):
+        ingest_common_crawl(lake, [path], config("http://127.0.0.1:9", "fra"))
+    (tmp_path / "no.parquet").write_bytes(b"no Parquet")
+    with pytest.raises(InputError, match=r"no\.parquet: not a readable Parquet file"):
+        ingest_common_crawl(lake, [str(tmp_path / "no.parquet")], config("http://127.0.0.1:9"))
+    assert lake.release() is None
+    assert not list((tmp_path / "lake").rglob("*.parquet"))
