@@ -69,10 +69,11 @@ class Chains:
             failed.update(visited)
         return None
 
-    def begins(self, place: int) -> bool:
-        """Whether a record begins at a place: its head can be read."""
-        if self.codec is None:
-            return self._plain_end(place) is not None
+    def goes_on(self, place: int) -> bool:
+        """Whether a record begins where a damaged member ends: its head can be read, and if that end is not sure
+        its chain holds."""
+        if self.codec is None or not self.codec.end_is_sure:
+            return self.first(place, place + 1) == place
         if not self.codec.magic.match(self._window.at(place, 10)):
             return False
         stream = MemberStream(self._window, self.codec, self.format.begins, place)

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import lz4.frame
 import zstandard
-from isal import igzip_lib
+from isal import igzip_lib, isal_zlib
 
 from millpond.ingest.window import Window
 
@@ -55,7 +55,9 @@ class Codec(NamedTuple):
     verbatim: int
     """The longest stretch of what is packed that may stand unchanged in the compressed file."""
     end: Callable[[Window, int], int | None]
-    """Where the member at an offset ends by its structure, checksums apart; None where it has none."""
+    """Where a damaged member at an offset ends by its structure; None where that cannot be told."""
+    end_is_sure: bool
+    """Whether the checksum or the size stands where `end` says, so that no damage can have moved it."""
 
     def open(self, head: bytes) -> Inflater:
         """An inflater for the member that begins with `head`."""
@@ -121,17 +123,21 @@ def _gzip_end(window: Window, offset: int) -> int | None:
     if flags & 2:
         place += 2
     stream = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
+    check = size = 0
     while not stream.eof:
         data = window.at(place, 1 << 16) if stream.needs_input else b""
         if stream.needs_input and not data:
             return None
         place += len(data)
         try:
-            stream.decompress(data, 1 << 20)
+            piece = stream.decompress(data, 1 << 20)
         except _GzipError:
             return None
+        check, size = isal_zlib.crc32(piece, check), size + len(piece)
     end = place - len(stream.unused_data) + 8
-    return end if end <= window.end else None
+    trailer = window.at(end - 8, 8)
+    stated = (trailer[:4] == check.to_bytes(4, "little"), trailer[4:] == (size & 0xFFFFFFFF).to_bytes(4, "little"))
+    return end if len(trailer) == 8 and any(stated) else None
 
 
 def _zstd_end(window: Window, offset: int) -> int | None:
@@ -167,14 +173,14 @@ _SKIPPABLE = b"\x2a\x4d\x18"
 #: Bytes that tell a codec's magic.
 MAGIC_BYTES = 10
 
-GZIP = Codec("gzip", ".gz", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), _gzip, 1 << 16, 65535, _gzip_end)
+GZIP = Codec("gzip", ".gz", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), _gzip, 1 << 16, 65535, _gzip_end, True)
 _BZIP2_MAGIC = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
-BZIP2 = Codec("bzip2", ".bz2", _BZIP2_MAGIC, bz2.BZ2Decompressor, 1 << 16, 0, lambda window, offset: None)
+BZIP2 = Codec("bzip2", ".bz2", _BZIP2_MAGIC, bz2.BZ2Decompressor, 1 << 16, 0, lambda window, offset: None, False)
 # Zstandard's API knows no output limit, so it is fed little: 1 KiB makes at most 32 MiB.
 _ZSTD_MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
-ZSTD = Codec("zstd", ".zst", _ZSTD_MAGIC, lambda: _Zstd(None), 1 << 10, 128 << 10, _zstd_end)
+ZSTD = Codec("zstd", ".zst", _ZSTD_MAGIC, lambda: _Zstd(None), 1 << 10, 128 << 10, _zstd_end, False)
 _LZ4_MAGIC = re.compile(rb"\x04\x22\x4d\x18|[\x50-\x5f]\x2a\x4d\x18")
-LZ4 = Codec("lz4", ".lz4", _LZ4_MAGIC, lz4.frame.LZ4FrameDecompressor, 1 << 16, 4 << 20, _lz4_end)
+LZ4 = Codec("lz4", ".lz4", _LZ4_MAGIC, lz4.frame.LZ4FrameDecompressor, 1 << 16, 4 << 20, _lz4_end, False)
 #: In the order they are tried: a skippable frame at the beginning is taken for Zstandard's.
 CODECS = (GZIP, BZIP2, ZSTD, LZ4)
 

@@ -111,7 +111,7 @@ def publish_pages(run: Run, entries: dict[str, list[DataFileEntry]], records: in
         discard(entry for files in entries.values() for entry in files)
         names = [run.inputs["site"]] if "site" in run.inputs else list(run.inputs)
         place = names[0] if len(names) == 1 else f"{len(names)} files"
-        raise InputError(f"{place}: no page was found in {records:,} records ({reasons}{why}); nothing was published")
+        raise InputError(f"{place}: no page was found in {records:,} records ({reasons}){why}; nothing was published")
 
     def drop_known(run: Run, base: Release | None) -> None:
         """Stage the pages the released table does not have, and account for all of them."""

@@ -232,7 +232,7 @@ class Archive:
         members behind it; what it swallowed is not in it as it is.
         """
         end = damage.end
-        if end is not None and (end == self.window.end or self._chains.begins(end)):
+        if end is not None and (end == self.window.end or self._chains.goes_on(end)):
             return self._first(damage.offset + 1, end, damage.offset)
         return self._first(damage.offset + 1, self.window.end, damage.offset if damage.cut else None)
 

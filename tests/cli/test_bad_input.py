@@ -90,7 +90,7 @@ def test_wrong_input_makes_no_lake(tmp_path: Path, arguments: list[str], code: i
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.warc.gz", b"", ["a.warc.gz: no page was found in 1 records (damaged 1: an empty file"]),
+        ("a.warc.gz", b"", ["a.warc.gz: no page was found in 1 records (damaged 1): an empty file"]),
         (
             "a.warc.gz",
             b"Once upon a time\n" * 99,

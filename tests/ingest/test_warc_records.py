@@ -257,3 +257,14 @@ def test_a_clean_file_is_read_forward_once() -> None:
         file = Once(data)
         assert len(list(read_records(file, "x.warc"))) == 100
         assert file.taken == len(data) > 1 << 20 and file.jumps == 0
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_an_end_that_neither_checksum_nor_size_confirms_is_not_believed(sure: bool) -> None:
+    """A member can seem to end in the middle of another one, right before an archive that lies there."""
+    size = (8).to_bytes(4, "little") if sure else b"\xee" * 4
+    false_end = member(b"whatever")[:-8] + b"\xee" * 4 + size
+    data = member(page(0)) + false_end + INNER[: len(INNER) // 2] + b"the rest" + member(page(1)) + member(page(2))
+    found = uris(read(data, "x.warc.gz"))
+    assert [uri for uri in found if len(uri) == 1] == ["0", "1", "2"]
+    assert (len(found) > 3) == sure
