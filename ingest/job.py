@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from millpond import faults, storage
 from millpond.config import load
@@ -28,7 +29,7 @@ from millpond.ingest.crawl import crawl_site
 from millpond.ingest.datasets import with_datasets
 from millpond.ingest.page import RowBatcher, reject_row
 from millpond.ingest.revisits import resolve
-from millpond.ingest.tasks import TABLE_OF, discard, read_files
+from millpond.ingest.tasks import TABLE_OF, FilesRead, discard, read_files
 from millpond.inputs import expand, identify
 from millpond.lake import Lake, Release
 from millpond.progress import bar, spark_bar
@@ -57,7 +58,7 @@ def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outc
     spark = session("millpond ingest")
     with spark_bar("read", spark):
         read = read_files(spark, files, config, {table: lake.data_folder(table) for table in TABLES_WRITTEN})
-    return publish_pages(run, read.entries, read.records)
+    return publish_pages(run, read)
 
 
 def identities(files: Sequence[str]) -> dict[str, str]:
@@ -95,18 +96,19 @@ def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
         for table, batcher in batchers.items():
             if batch := batcher.flush():
                 writers[table].write(batch)
-    return publish_pages(run, {table: writer.entries for table, writer in writers.items()}, records)
+    return publish_pages(run, FilesRead({table: writer.entries for table, writer in writers.items()}, records, 0, {}))
 
 
-def publish_pages(run: Run, entries: dict[str, list[DataFileEntry]], records: int) -> Outcome:
+def publish_pages(run: Run, read: FilesRead) -> Outcome:
     """Publish what was read: the pages that the lake does not have yet, and a reject for everything else.
 
     Raises:
         InputError: there is no page at all; nothing is published, and the files are removed.
     """
-    lake = run.lake
+    lake, entries, records = run.lake, read.entries, read.records
     if not entries[PAGES.name]:
-        reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(_by_reason(entries[WEB_REJECTS.name]).items()))
+        known = _by_reason(entries[WEB_REJECTS.name], "records")
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(known.items()))
         why = _first_detail(entries[WEB_REJECTS.name]) if records == 1 else ""
         discard(entry for files in entries.values() for entry in files)
         names = [run.inputs["site"]] if "site" in run.inputs else list(run.inputs)
@@ -126,7 +128,12 @@ def publish_pages(run: Run, entries: dict[str, list[DataFileEntry]], records: in
         run.ledger.clear()
         run.ledger.add("records", "in", records)
         run.ledger.add("records", "out", sum(entry.rows for entry in pages))
-        run.ledger.add_all("records", "rejected", _by_reason(staged[WEB_REJECTS.name]))
+        run.ledger.add_all("records", "rejected", _by_reason(staged[WEB_REJECTS.name], "records"))
+        if read.bytes:  # of tables of texts there are only rows
+            run.ledger.add("bytes", "in", read.bytes)
+            run.ledger.add("bytes", "out", _sum(pages, "source_length"))
+            run.ledger.add_all("bytes", "rejected", _by_reason(staged[WEB_REJECTS.name], "length"))
+            run.ledger.add_all("bytes", "transformed", {name: n for name, n in read.unclaimed.items() if n})
 
     release = run.publish(gate(lake), rebase=drop_known)
     return run.done(release, "records")
@@ -192,12 +199,21 @@ def _reject_repeats(lake: Lake, repeats: Sequence[dict[str, Any]]) -> list[DataF
     return writer.entries
 
 
-def _by_reason(entries: Sequence[DataFileEntry]) -> dict[str, int]:
+def _sum(entries: Sequence[DataFileEntry], column: str) -> int:
+    if not entries:
+        return 0
+    rows = storage.dataset([entry.path for entry in entries]).to_table(columns=[column])
+    return int(pc.sum(rows[column]).as_py() or 0)
+
+
+def _by_reason(entries: Sequence[DataFileEntry], column: str) -> dict[str, int]:
+    """Sums of a column of rejects; without reasons for which there is nothing."""
     if not entries:
         return {}
-    rows = storage.dataset([entry.path for entry in entries]).to_table(columns=["reason", "records"])
-    counts = rows.group_by("reason").aggregate([("records", "sum")])
-    return dict(zip(counts["reason"].to_pylist(), counts["records_sum"].to_pylist(), strict=True))
+    rows = storage.dataset([entry.path for entry in entries]).to_table(columns=["reason", column])
+    sums = rows.group_by("reason").aggregate([(column, "sum")])
+    found = zip(sums["reason"].to_pylist(), sums[f"{column}_sum"].to_pylist(), strict=True)
+    return {reason: amount for reason, amount in found if amount}
 
 
 def _first_detail(entries: Sequence[DataFileEntry]) -> str:

@@ -32,10 +32,13 @@ TABLE_OF = {"page": PAGES.name, "reject": WEB_REJECTS.name, "frontier": FRONTIER
 
 @dataclass(frozen=True)
 class FilesRead:
-    """The data files that hold what was read, and how many records that was."""
+    """What was read: its data files, how many records it was, and the bytes of the archives among the input."""
 
     entries: dict[str, list[DataFileEntry]]
     records: int
+    bytes: int
+    unclaimed: dict[str, int]
+    """Bytes of archives that are no row's, by what they are."""
 
 
 def read_files(
@@ -63,7 +66,14 @@ def read_files(
             parts += again
     whole = Written.together((tables for name in sorted(read) for _, tables in read[name]), folders)
     whole.entries[WEB_REJECTS.name] += _count_kinds(whole.notes, folders[WEB_REJECTS.name])
-    return FilesRead(whole.entries, sum(note["records"] for note in whole.notes if note["note"] == "file"))
+    found = [note for note in whole.notes if note["note"] == "file"]
+    archives = [note for note in found if "padding" in note]
+    return FilesRead(
+        whole.entries,
+        sum(note["records"] for note in found),
+        sum(note["bytes"] for note in archives),
+        {name: sum(note[name] for note in archives) for name in ("padding", "shared")},
+    )
 
 
 def refuse_errors(written: Written) -> None:
@@ -124,6 +134,7 @@ def _count_kinds(notes: Sequence[dict[str, Any]], folder: str) -> list[DataFileE
     for note in notes:
         if note["note"] == "kinds":
             row = {name: note[name] for name in WEB_REJECTS.schema.names}
-            known = rows.setdefault((note["file"], note["detail"]), {**row, "records": 0})
-            known["records"] += note["records"]
+            known = rows.setdefault((note["file"], note["detail"]), {**row, "records": 0, "length": 0})
+            for name in ("records", "length"):
+                known[name] += note[name]
     return write_rows(WEB_REJECTS.name, folder, rows.values()) if rows else []

@@ -61,12 +61,14 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
 
     The rows `kinds` count what is no page by type; the last row, `file`, is the part's own, with the records
     (and damaged ranges) found in it, its bytes, where its records `began` and `ended` in the file and `until` where
-    they were expected to go. Nothing begins in a part (`began` is None) that lies inside a member.
+    they were expected to go. Nothing begins in a part (`began` is None) that lies inside a member. Its bytes are the
+    lengths of all rows, those of `padding` between records, and those of members `shared` by several records, none
+    of which has a length of its own.
     """
     if part.refused:
         nothing = Damage(part.begin, part.end - part.begin, 0, part.refused)
         yield "reject", _reject(part.name, nothing, None, Reason.DAMAGED, nothing.detail, crawl)
-        yield "file", _file(part, 1, part.begin, part.end, part.end)
+        yield "file", {**_file(part, 1, part.begin, part.end, part.end), "padding": 0, "shared": 0}
         return
     archive = Archive(
         Window(file, part.begin, part.end),
@@ -76,6 +78,9 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
     )
     found = 0
     others: Counter[str] = Counter()
+    lengths: Counter[str] = Counter()
+    padding = shared = 0
+    member: int | None = None
     began, until = part.bounds(archive)
     ended = began
     if began is not None:
@@ -86,10 +91,16 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
             except StopIteration as stop:
                 ended = stop.value
                 break
+            if member is not None and item.offset != member:
+                shared, member = shared + item.offset - member, None
             if isinstance(item, Padding):
+                padding += item.length
                 continue
             found += 1
+            if item.length is None:
+                member = item.offset
             if isinstance(item, Damage):
+                member = None  # of the member that it damages it has all bytes
                 yield "reject", _reject(part.name, item, None, Reason.DAMAGED, item.detail, crawl)
             elif item.kind == "revisit":
                 uri, detail = target_of(item), describe(item.headers)
@@ -98,15 +109,25 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
                 yield record_row(part.name, item, config, crawl)
             else:
                 others[item.kind[:40]] += 1
+                lengths[item.kind[:40]] += item.length or 0
         if not found and (began, ended) == (part.begin, part.end):
             found = 1
             nothing = Damage(part.begin, part.end - part.begin, 0, "holds no records")
             yield "reject", _reject(part.name, nothing, None, Reason.DAMAGED, nothing.detail, crawl)
     for kind, records in sorted(others.items()):
         detail = f"{kind} record"
-        row = reject_row(file=part.name, reason=Reason.NOT_A_PAGE, detail=detail, crawl=crawl, records=records)
+        row = reject_row(
+            file=part.name,
+            reason=Reason.NOT_A_PAGE,
+            detail=detail,
+            crawl=crawl,
+            length=lengths[kind],
+            records=records,
+        )
         yield "kinds", row
-    yield "file", _file(part, found, began, ended, until)
+    if member is not None and ended is not None:
+        shared += ended - member
+    yield "file", {**_file(part, found, began, ended, until), "padding": padding, "shared": shared}
 
 
 def _file(part: Part, records: int, began: int | None, ended: int | None, until: int) -> dict[str, Any]:

@@ -45,6 +45,8 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
     "ingest": (
         Recount("records", "out", "select null, count(*) from new_web_pages"),
         Recount("records", "rejected", "select reason, sum(records) from new_web_rejects group by 1"),
+        Recount("bytes", "out", f"select null, {_bytes('source_length')} from new_web_pages"),
+        Recount("bytes", "rejected", f"select reason, {_bytes('length')} from new_web_rejects group by 1"),
     ),
     "curate": (
         Recount("documents", "in", "select null, count(*) from came"),

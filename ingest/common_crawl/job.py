@@ -18,7 +18,7 @@ from millpond.ingest.common_crawl.records import read_captures
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import TABLES_WRITTEN, identities, publish_pages
 from millpond.ingest.page import Row
-from millpond.ingest.tasks import refuse_errors, tables_of
+from millpond.ingest.tasks import FilesRead, refuse_errors, tables_of
 from millpond.inputs import expand, open_input
 from millpond.lake import Lake
 from millpond.progress import spark_bar
@@ -64,7 +64,8 @@ def ingest_common_crawl(lake: Lake, index: Sequence[str], config: IngestConfig) 
         one_each = spark.range(0, len(parts), 1, len(parts))
         written = write_tables(one_each, {table: lake.data_folder(table) for table in TABLES_WRITTEN}, fetch)
     refuse_errors(written)
-    return publish_pages(run, written.entries, sum(note["records"] for note in written.notes))
+    counts = {name: sum(note[name] for note in written.notes) for name in ("records", "bytes")}
+    return publish_pages(run, FilesRead(written.entries, counts["records"], counts["bytes"], {}))
 
 
 def _parts(file: str, version: str, tasks: int) -> Iterator[IndexPart]:
@@ -76,15 +77,16 @@ def _parts(file: str, version: str, tasks: int) -> Iterator[IndexPart]:
 
 
 def _rows(part: IndexPart, config: IngestConfig, connections: int) -> Iterator[Row]:
-    """Rows of one part of the index, and last how many that was."""
-    records = 0
+    """Rows of one part of the index, and last how many records and bytes that was."""
+    records = size = 0
     try:
         with open_input(part.file, part.version) as file:
             chosen = captures(file, part.file, config.common_crawl, part.start, part.end)
             for row in read_captures(chosen, config, connections):
                 records += 1
+                size += row[1]["source_length" if row[0] == "page" else "length"] or 0
                 yield row
     except InputError as error:
         yield "error", {"file": part.file, "detail": str(error)}
         return
-    yield "file", {"file": part.file, "records": records}
+    yield "file", {"file": part.file, "records": records, "bytes": size}

@@ -84,11 +84,10 @@ def test_a_job_over_all_of_them_and_good_files_succeeds(
     # Five pages of the archives, and the one that lies about its encoding.
     assert len(urls) == 15 and urls.total() == 16
     rows = [row for row in lake.read("ops.ledger").to_pylist() if row["run_id"] == outcome.run_id]
-    counts = {
-        entry: sum(row["amount"] for row in rows if row["entry"] == entry) for entry in ("in", "out", "rejected")
-    }
-    assert (
-        counts["in"]
-        == counts["out"] + counts["rejected"]
-        == 10 + sum(len(hostile.pages) + sum(hostile.rejects.values()) for hostile in expected.values())
-    )
+    came = {"records": 10 + sum(len(hostile.pages) + sum(hostile.rejects.values()) for hostile in expected.values())}
+    came["bytes"] = sum(Path(path).stat().st_size for path in (*paths, *files.values()))
+    for unit, amount in came.items():
+        counts = Counter({row["entry"]: 0 for row in rows})
+        for row in rows:
+            counts[row["entry"]] += row["amount"] * (row["unit"] == unit)
+        assert amount == counts.pop("in") == counts.total()

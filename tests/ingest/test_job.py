@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from archives import write_warc
 from fastwarc.warc import ArchiveIterator
-from warcs import HTML, crafted, member, plainly_stored, record, stored
+from warcs import HTML, checksum_off, crafted, member, plainly_stored, record, stored
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig, TextConfig
@@ -29,9 +29,10 @@ CONFIG = IngestConfig()
 PAGES = [(f"http://site.example/{n}", b"<html><body><p>Page %d.</p></body></html>" % n) for n in range(6)]
 
 
-def ledger(lake: Lake, run_id: str) -> dict[str, int]:
+def ledger(lake: Lake, run_id: str, unit: str = "records") -> dict[str, int]:
     """Amounts of a run's ledger by entry and reason."""
-    rows = [row for row in lake.read("ops.ledger").to_pylist() if row["run_id"] == run_id]
+    wanted = (run_id, unit)
+    rows = [row for row in lake.read("ops.ledger").to_pylist() if (row["run_id"], row["unit"]) == wanted]
     return {f"{row['entry']} {row['reason'] or ''}".strip(): row["amount"] for row in rows}
 
 
@@ -49,6 +50,28 @@ def test_known_pages_become_counted_rejects(lake: Lake, tmp_path: Path, spark: S
     both = ingest_files(lake, [str(first), str(overlapping)], CONFIG)
     assert ledger(lake, both.run_id) == {"in": 9, "out": 0, "rejected duplicate_page": 9}
     assert lake.rows("web.pages") == 6
+
+
+def test_every_byte_of_an_archive_is_accounted_for(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    """By the row whose it is, as padding, or as of a member that several records share."""
+    own, info, broken = member(record(0)), member(record(1, kind="warcinfo")), checksum_off(member(record(2)))
+    several = member(record(3) + record(4, kind="request") + record(5))
+    cut = member(record(6) + record(7)[:-9])
+    parts = [own, info, member(b""), broken, several, member(record(8)), cut]
+    path = tmp_path / "some.warc.gz"
+    path.write_bytes(b"".join(parts))
+    table = tmp_path / "rows.jsonl"
+    table.write_text(json.dumps({"text": "a text"}) + "\n")
+    outcome = ingest_files(lake, [str(path), str(table)], CONFIG)
+    assert ledger(lake, outcome.run_id)["in"] == 10
+    assert ledger(lake, outcome.run_id, "bytes") == {
+        "in": path.stat().st_size,
+        "out": len(own) + len(parts[5]),
+        "rejected not_a_page": len(info),
+        "rejected damaged": len(broken) + len(cut),
+        "transformed padding": len(parts[2]),
+        "transformed shared": len(several),
+    }
 
 
 def test_order_of_files_does_not_matter(tmp_path: Path, spark: SparkSession) -> None:
@@ -145,6 +168,10 @@ def test_real_archives_are_conserved(lake: Lake, test_data: Path, spark: SparkSe
     counts = ledger(lake, outcome.run_id)
     assert counts["in"] == sum(n for entry, n in counts.items() if entry != "in")
     assert counts["out"] == lake.rows("web.pages") > 0
+    sizes = ledger(lake, outcome.run_id, "bytes")
+    assert sizes["in"] == sum(Path(path).stat().st_size for path in paths)
+    assert sizes["in"] == sum(n for entry, n in sizes.items() if entry != "in")
+    assert {"out", "rejected not_a_page", "transformed shared"} <= sizes.keys()
     assert all("\n" not in message for message in refused)
 
 
