@@ -1,19 +1,16 @@
-"""Ingest: WARC files, text tables or a site → `web.pages`, `web.rejects`, `web.frontier`.
+"""Ingest: WARC files and text tables → `web.pages`, `web.rejects`.
 
     millpond ingest warc crawl-*.warc.gz
     spark-submit ingest/job.py --config run.toml --lake lake crawl-*.warc.gz
 
-Files are read by Spark tasks, a part of a file each, which write the pages they find and return manifests; a site is
-crawled from one process, since politeness allows one connection. A page the lake already has is not added
-again: it becomes a reject that says so. Nothing found in an input is left uncounted.
+Files are read by Spark tasks, a part of a file each, which write the pages they find and return manifests. A page
+the lake already has is not added again: it becomes a reject that says so. Nothing found in an input is left uncounted.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -24,23 +21,22 @@ from millpond.datafile import DataFileEntry, TableWriter
 from millpond.duck import connect
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.crawl import crawl_site
 from millpond.ingest.datasets import with_datasets
-from millpond.ingest.page import RowBatcher, reject_row
+from millpond.ingest.page import reject_row
 from millpond.ingest.revisits import resolve
-from millpond.ingest.tasks import TABLE_OF, discard, read_files
+from millpond.ingest.tasks import discard, read_files
 from millpond.inputs import expand, identify
 from millpond.lake import Lake, Release
 from millpond.progress import bar, spark_bar
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.reasons import Reason
-from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS
+from millpond.schemas import PAGES, WEB_REJECTS
 from millpond.spark import session
 from millpond.stage import Work, job_main
 
 #: The tables that ingest writes.
-TABLES_WRITTEN = (PAGES.name, WEB_REJECTS.name, FRONTIER.name)
+TABLES_WRITTEN = (PAGES.name, WEB_REJECTS.name)
 
 
 def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outcome:
@@ -70,34 +66,6 @@ def identities(files: Sequence[str]) -> dict[str, str]:
         return known
 
 
-def ingest_site(lake: Lake, url: str, config: IngestConfig) -> Outcome:
-    """Crawl one host from `url` on, politely, and ingest its pages.
-
-    Raises:
-        InputError: the address or robots.txt does not allow a crawl.
-    """
-    # A crawl with a name is done once; one without is a visit of its own.
-    visit = config.crawl or datetime.now(UTC).isoformat()
-    run = Run(lake, "ingest", config, {"site": url, "crawl": visit})
-    if release := run.released(standing=False):
-        return run.unchanged(release)
-    faults.point("before-data")
-    records = 0
-    with ExitStack() as stack:
-        writers = {t: stack.enter_context(TableWriter(t, lake.data_folder(t))) for t in TABLES_WRITTEN}
-        batchers = {table: RowBatcher(TABLES[table].schema, config.batch_bytes) for table in TABLES_WRITTEN}
-        shown = stack.enter_context(bar("crawl"))
-        for kind, row in crawl_site(url, config, progress=shown.update):
-            if kind == "file":
-                records += row["records"]
-            elif batch := batchers[TABLE_OF[kind]].add(row):
-                writers[TABLE_OF[kind]].write(batch)
-        for table, batcher in batchers.items():
-            if batch := batcher.flush():
-                writers[table].write(batch)
-    return publish_pages(run, {table: writer.entries for table, writer in writers.items()}, records)
-
-
 def publish_pages(run: Run, entries: dict[str, list[DataFileEntry]], records: int) -> Outcome:
     """Publish what was read: the pages that the lake does not have yet, and a reject for everything else.
 
@@ -109,8 +77,7 @@ def publish_pages(run: Run, entries: dict[str, list[DataFileEntry]], records: in
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(_by_reason(entries[WEB_REJECTS.name]).items()))
         why = _first_detail(entries[WEB_REJECTS.name]) if records == 1 else ""
         discard(entry for files in entries.values() for entry in files)
-        names = [run.inputs["site"]] if "site" in run.inputs else list(run.inputs)
-        place = names[0] if len(names) == 1 else f"{len(names)} files"
+        place = next(iter(run.inputs)) if len(run.inputs) == 1 else f"{len(run.inputs)} files"
         raise InputError(f"{place}: no page was found in {records:,} records ({reasons}){why}; nothing was published")
 
     def drop_known(run: Run, base: Release | None) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from millpond.ingest.crawl.signals import reserved_by_header, robots_directives
+
 _PORTS = {"http": 80, "https": 443}
 _STRIPPED = str.maketrans("", "", "\t\n\r")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -28,20 +30,16 @@ _ATTRIBUTE = re.compile(
 _RAW_TEXT = frozenset(("script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"))
 
 
-#: Directives that have a value of their own behind a colon, where a robot's name stands otherwise.
-_VALUED = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
-
-
 @dataclass(frozen=True, slots=True)
 class PageLinks:
     """What a page says about where to go on."""
 
     links: tuple[str, ...]
     """Canonical addresses of its followable links, in the page's order, each once."""
-    index: bool
-    """Whether the page may be kept."""
-    follow: bool
-    """Whether its links may be followed."""
+    directives: frozenset[str] = frozenset()
+    """Its robots directives for all robots and ours, in lower case."""
+    reserved: tuple[str, ...] = ()
+    """Reservations it makes in a `<meta>` of their own."""
 
 
 def canonical_url(url: str, base: str | None = None) -> str | None:
@@ -107,11 +105,12 @@ def _without_dots(path: str) -> str:
 def page_links(text: str, url: str, robot: str) -> PageLinks:
     """Links and robots directives of the HTML page `text` at `url`; `robot` is our name in lower case.
 
-    Links that say nofollow are not among them. `<base href>` counts, as does `<meta>` for all robots and ours.
+    Links that say nofollow are not among them. `<base href>` counts.
     """
     found: dict[str, None] = {}
     base, based = url, False
     directives: set[str] = set()
+    reserved: list[str] = []
     for name, attributes in _tags(text):
         if name in ("a", "area"):
             if "nofollow" not in attributes.get("rel", "").lower().split():
@@ -120,26 +119,13 @@ def page_links(text: str, url: str, robot: str) -> PageLinks:
                     found[target] = None
         elif name == "base" and "href" in attributes and not based:
             base, based = canonical_url(attributes["href"], url) or url, True
-        elif name == "meta" and attributes.get("name", "").strip().lower() in ("robots", robot):
-            directives |= robots_directives(attributes.get("content", ""), robot)
-    return PageLinks(
-        links=tuple(found),
-        index=not directives & {"noindex", "none"},
-        follow=not directives & {"nofollow", "none"},
-    )
-
-
-def robots_directives(value: str, robot: str) -> set[str]:
-    """Directives of a robots meta tag or X-Robots-Tag, those named for other robots left out."""
-    directives: set[str] = set()
-    ours = True
-    for part in value.lower().split(","):
-        name, colon, rest = part.partition(":")
-        if colon and name.strip() not in _VALUED:
-            ours, part = name.strip() in ("*", robot), rest
-        if ours:
-            directives.add(part.strip())
-    return directives
+        elif name == "meta":
+            kind, content = attributes.get("name", "").strip().lower(), attributes.get("content", "")
+            if kind in ("robots", robot):
+                directives |= robots_directives(content, robot)
+            elif kind == "tdm-reservation":
+                reserved += reserved_by_header(kind, content)
+    return PageLinks(tuple(found), frozenset(directives), tuple(reserved))
 
 
 def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
