@@ -45,7 +45,12 @@ def answer_records(answer: Answer, sent: Headers) -> tuple[bytes, bytes]:
     status = f"{answer.status} {answer.phrase}".rstrip()
     head = StatusAndHeaders(status, _consistent(answer), protocol="HTTP/1.1")
     response = writer.create_warc_record(
-        answer.url, "response", payload=BytesIO(answer.body), http_headers=head, warc_headers_dict=extra
+        answer.url,
+        "response",
+        payload=BytesIO(answer.body),
+        length=len(answer.body),
+        http_headers=head,
+        warc_headers_dict=extra,
     )
     writer.write_record(response)
     length = out.tell()

@@ -168,7 +168,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet, and so is the one it stands for (v4-mapped, NAT64, 6to4, …)."""
+    """Whether an IP address is one of the open internet, and so is one it stands for (v4-mapped, NAT64, 6to4, …)."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     inner: Iterable[ipaddress.IPv4Address | None] = ()
     if isinstance(ip, ipaddress.IPv6Address):

@@ -2,15 +2,15 @@
 
 An answer 2xx is parsed; up to five redirects are followed (to other hosts too), and more of them, like 4xx, mean that
 there are no rules; 429, 5xx and no answer at all mean that the whole site is off limits for now. Rules are matched by
-protego; what it does not do itself is done here: byte order marks are taken for what they are, lines may end in a
-carriage return alone, and no more than the first 500 KiB are read.
+protego; what it does not do itself is done here: which groups are a robot's, byte order marks, lines that end in a
+carriage return alone, and the limit of 500 KiB.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -28,7 +28,14 @@ from millpond.reasons import Reason
 MAX_BYTES = 500 << 10
 MAX_AGE = timedelta(hours=24)
 _MAX_REDIRECTS = 5
-_AGENT = re.compile(r"^([ \t]*user[- ]?agent[ \t]*:?[ \t]*)([^#\n]*)", re.I | re.M)
+#: A line's name, with a colon or without.
+_LINE = re.compile(
+    r"^[ \t]*(user[- ]?agent|d[is]+al+[oa]w|allow|crawl-?delay|sitemap|content-usage|content-signal)[ \t]*[: \t]"
+    r"([^\n]*)",
+    re.I | re.M,
+)
+_SPELLING = re.compile(r"d[is]+al+[oa]w")
+_MATCHED = {"allow": "Allow", "disallow": "Disallow", "crawldelay": "Crawl-delay"}
 _PRODUCT = re.compile(r"\*(?![^\s])|[A-Za-z0-9_-]+")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
@@ -50,9 +57,11 @@ class Robots:
     """The rules of a site for one robot; `robot` is the product name of the user agent."""
 
     def __init__(self, text: str, robot: str) -> None:
-        self._rules = Protego.parse(_AGENT.sub(lambda line: _named(line, robot), text))
-        self._robot = robot
         self._text = text
+        self._records = _records(text, robot)
+        lines = [f"{_MATCHED[name]}: {value}" for name, value in self._records if name in _MATCHED]
+        self._rules = Protego.parse("\n".join(("User-agent: *", *lines)))
+        self._robot = robot
 
     def allows(self, url: str) -> bool:
         """Whether the rules let us fetch `url`; robots.txt itself always."""
@@ -65,25 +74,43 @@ class Robots:
 
     @property
     def sitemaps(self) -> list[str]:
-        """Canonical addresses of the sitemaps it names."""
-        found = (canonical_url(url) for url in self._rules.sitemaps)
+        """Canonical addresses of the sitemaps it names, whatever group they stand in."""
+        found = (canonical_url(value) for name, value in _lines(self._text) if name == "sitemap")
         return list(dict.fromkeys(url for url in found if url))
 
     @cached_property
     def reservations(self) -> Reservations:
         """What it says of use for training."""
-        return Reservations(self._text, self._robot)
+        return Reservations(self._records)
 
 
-def _named(line: re.Match[str], robot: str) -> str:
-    """A user-agent line as protego takes it rightly: for us, for all, or for others.
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Names, in lower case and without hyphens, and values of the lines that are known; some misspellings are, too."""
+    for line in _LINE.finditer(text):
+        name = _SPELLING.sub("disallow", line[1].lower().replace("-", "").replace(" ", ""))
+        yield name, line[2].partition("#")[0].strip()
 
-    Of a value the product name counts, up to the first sign that cannot stand in one, and it is ours or is not;
-    protego takes the whole value, and any that ours begins with.
+
+def _records(text: str, robot: str) -> list[tuple[str, str]]:
+    """The lines of the groups that hold for a robot: those that name it, else those for all.
+
+    A group is the user-agent lines up to the first rule and what follows; protego takes it to end at any line, and a
+    name for ours if ours begins with it.
     """
-    name = _PRODUCT.match(line[2])
-    whom = name[0].lower() if name else ""
-    return line[1] + (whom if whom in (robot.lower(), "*") else "-")
+    groups: dict[str, list[tuple[str, str]]] = {}
+    agents: list[str] = []
+    ruled = False
+    for name, value in _lines(text):
+        if name == "useragent":
+            agents, ruled = ([] if ruled else agents), False
+            product = _PRODUCT.match(value)
+            agents.append(product[0].lower() if product else "")
+            groups.setdefault(agents[-1], [])
+        else:
+            ruled = ruled or name in ("allow", "disallow")
+            for agent in set(agents):
+                groups[agent].append((name, value))
+    return groups.get(robot.lower(), groups.get("*", []))
 
 
 def robots_text(content: bytes) -> str:

@@ -17,7 +17,6 @@ _RESERVING = ("noai", "noimageai")
 #: Speaks of images alone: recorded, and no reason to leave a text out.
 IMAGES_ONLY = "noimageai"
 _PREFERENCE = re.compile(r"(?:^|[\s,;])(train-ai|ai-train)\s*=\s*\"?(n|no)\b", re.I)
-_RULES = frozenset(("allow", "disallow", "crawl-delay", "content-usage", "content-signal"))
 
 
 def robots_directives(value: str, robot: str) -> set[str]:
@@ -49,33 +48,19 @@ def reserved_by_header(name: str, value: str | None) -> list[str]:
 
 
 class Reservations:
-    """The usage preferences of a robots.txt for one robot: its own group's, else those for all."""
+    """The usage preferences among the lines of a robots.txt that hold for a robot."""
 
-    def __init__(self, text: str, robot: str) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        agents: list[str] = []
-        among_rules = False
-        for line in text.splitlines():
-            name, _, value = line.partition("#")[0].partition(":")
-            name, value = name.strip().lower(), value.strip()
-            if name == "user-agent":
-                agents = [value.lower()] if among_rules else [*agents, value.lower()]
-                among_rules = False
-                groups.setdefault(value.lower(), [])
-            elif name in _RULES:
-                among_rules = True
-                if name.startswith("content-"):
-                    first, _, rest = value.partition(" ")
-                    path, said = (first, rest) if first.startswith("/") else ("/", value)
-                    for agent in agents or ["*"]:
-                        groups.setdefault(agent, []).append((path, said))
-        self._said = groups.get(robot.lower(), groups.get("*", []))
+    def __init__(self, records: Iterable[tuple[str, str]]) -> None:
+        self._said: list[tuple[str, str]] = []
+        for name, value in records:
+            if name in ("contentusage", "contentsignal"):
+                first, _, rest = value.partition(" ")
+                self._said.append((first, rest) if first.startswith("/") else ("/", value))
 
     def of(self, url: str) -> list[str]:
         """The reservation that holds for an address, by the longest path that fits."""
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         fitting = sorted((len(prefix), said) for prefix, said in self._said if path.startswith(prefix))
-        return (
-            [f"robots.txt {each}" for each in reserved_by_header("content-usage", fitting[-1][1])] if fitting else []
-        )
+        said = reserved_by_header("content-usage", fitting[-1][1]) if fitting else []
+        return [f"robots.txt {each}" for each in said]
