@@ -48,7 +48,8 @@ _OPEN = """
     select s.*, h.given_up, coalesce(h.failures, 0) as failures, h.free_at,
         s.state = 'known' and s.tries = 0 and h.given_up is null as fresh,
         h.given_up is not null or (
-            coalesce(s.next_fetch_at, $now) <= $now and coalesce(h.free_at, $now) <= $soon
+            coalesce(s.next_fetch_at, $now) <= if(s.state = 'known', $now, $began)
+            and coalesce(h.free_at, $now) <= $soon
         ) as due
     from state s left join hosts h using (host)
     where s.state = 'known' or (s.next_fetch_at is not null and h.given_up is null);
@@ -77,7 +78,7 @@ _SELECT = f"""
 _NEXT = """
     select min(greatest(coalesce(next_fetch_at, free_at), coalesce(free_at, next_fetch_at)))
     from open o left join asked a using (host)
-    where not due and (not fresh or (
+    where not due and state = 'known' and (not fresh or (
         coalesce(a.pages, 0) < $host_pages and (select coalesce(sum(pages), 0) from asked) < $pages
     ))
 """
@@ -114,6 +115,19 @@ _NEW = f"""
         from once left join variants using (path)
     ) as once;
 """
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A crawl as it stands."""
+
+    round: int
+    """The last one that was released; 0 before the first."""
+    seeds: list[str]
+    pages: int
+    """Added to the lake by all its rounds."""
+    counts: dict[tuple[str, str | None], int]
+    """Addresses by state and verdict."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +169,15 @@ class Frontier:
             connection.execute(_STATE)
             yield connection
 
-    def summary(self) -> tuple[int, list[str], dict[tuple[str, str | None], int]]:
-        """Number of the last round, the start addresses, and how many addresses have each state and verdict."""
+    def summary(self) -> Summary:
+        """What the log says as a whole."""
         with self._opened() as connection:
-            [(last,)] = connection.execute("select coalesce(max(round), 0) from events").fetchall()
+            [(last, pages)] = connection.execute(
+                "select coalesce(max(round), 0), count(*) filter (verdict = 'page') from events"
+            ).fetchall()
             seeds = connection.execute("select url from state where found = 'seed' order by url").fetchall()
             counts = connection.execute("select state, verdict, count(*) from state group by all").fetchall()
-        return int(last), [url for (url,) in seeds], {(s, v): n for s, v, n in counts}
+        return Summary(int(last), [url for (url,) in seeds], int(pages), {(s, v): n for s, v, n in counts})
 
     def new_seeds(self, seeds: Iterable[Item]) -> tuple[Item, ...]:
         """Those of some start addresses that are not known yet."""
@@ -169,15 +185,18 @@ class Frontier:
             known = {key for (key,) in connection.execute("select url_key from state").fetchall()}
         return tuple({item.url_key: item for item in seeds if item.url_key not in known}.values())
 
-    def select(self, now: datetime, seeds: Sequence[Item]) -> Selection:
-        """What the next round is to fetch; `seeds` are known from now on."""
+    def select(self, now: datetime, seeds: Sequence[Item], began: datetime) -> Selection:
+        """What the next round is to fetch; `seeds` are known from now on.
+
+        A page is fetched again only if it was old enough when the command began, which thus ends.
+        """
         limits = self.config
         soon = now + timedelta(seconds=limits.max_crawl_delay_seconds)
         budget = {"host_pages": limits.max_host_pages, "pages": limits.max_pages}
         with self._opened() as connection:
             connection.register("seeds", self._rows(seeds, 0, now))
             connection.execute(f"insert into state select {_COLUMNS} from seeds")
-            connection.execute(_OPEN, {"now": now, "soon": soon})
+            connection.execute(_OPEN, {"now": now, "soon": soon, "began": began})
             connection.execute(_ASKED)
             rows = _dicts(connection.execute(_SELECT, {**budget, "round_pages": limits.round_pages}))
             if not rows:

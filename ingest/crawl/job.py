@@ -106,6 +106,7 @@ class _Crawl:
         self.folder = Path(config.site.folder or lake.root / "crawls").absolute() / name
         self.archive = f"{config.site.archive.rstrip('/')}/{name}" if config.site.archive else str(self.folder)
         self.counts: Counter[str] = Counter()
+        self.began = datetime.now(UTC)
 
     def run(self) -> Outcome:
         """Round after round."""
@@ -114,11 +115,10 @@ class _Crawl:
             while (round_ := self._next()) is not None:
                 last = self._round(round_, owner)
                 self.counts.update(last.counts)
-        release = self.lake.release()
-        counts = self._frontier(release).summary()[2]
-        if not counts.get((events.FETCHED, events.PAGE)):
-            raise InputError(self._nothing(counts))
-        self._say_what_is_left(counts)
+        summary = self._frontier(self.lake.release()).summary()
+        if not summary.pages:
+            raise InputError(self._nothing(summary.counts))
+        self._say_what_is_left(summary.counts)
         if last is not None:
             return Outcome(last.stage, last.run_id, last.release, unchanged=False, counts=dict(self.counts))
         newest = next(r for r in reversed(self.lake.releases()) if r.stage == "ingest")
@@ -131,13 +131,14 @@ class _Crawl:
         """The round to do: one that was begun and not released, or a new one; None where nothing will be due soon."""
         while True:
             frontier = self._frontier(self.lake.release())
-            done, seeds, _ = frontier.summary()
+            summary = frontier.summary()
+            done = summary.round
             _tidy(self.folder, done, keep_archive=self.archive == str(self.folder))
             if round_ := begun(self.folder, done + 1):
                 return round_
             now = datetime.now(UTC)
             new = frontier.new_seeds(self.seeds)
-            selection = frontier.select(now, new)
+            selection = frontier.select(now, new, self.began)
             if selection.hosts:
                 tasks = _share(selection.hosts, session("millpond ingest").sparkContext.defaultParallelism)
                 round_ = Round(
@@ -145,7 +146,7 @@ class _Crawl:
                     number=done + 1,
                     tasks=len(tasks),
                     started_at=now,
-                    seeds=tuple(dict.fromkeys((*seeds, *(item.url for item in new)))),
+                    seeds=tuple(dict.fromkeys((*summary.seeds, *(item.url for item in new)))),
                     new_seeds=new,
                 )
                 round_.write(self.folder, tasks)
@@ -196,7 +197,7 @@ class _Crawl:
 
         def still_ours(run: Run, base: Release | None) -> None:
             """Refuse to add a round that another driver, somewhere else, has added."""
-            done, _, _ = self._frontier(base).summary()
+            done = self._frontier(base).summary().round
             if done >= round_.number:
                 raise LakeError(
                     f"crawl {self.name!r}: another process has released round {done}; nothing was published"
@@ -206,14 +207,11 @@ class _Crawl:
         return run.done(release, "records")
 
     def _nothing(self, counts: dict[tuple[str, str | None], int]) -> str:
-        said = {f"{verdict or 'not fetched'} {n:,}": n for (_, verdict), n in counts.items()}
+        said = ", ".join(f"{verdict or 'not fetched'} {n:,}" for (_, verdict), n in sorted(counts.items(), key=str))
         place = self.seeds[0].url if len(self.seeds) == 1 else f"{len(self.seeds)} addresses"
-        first = ds.dataset(self.lake.files(WEB_REJECTS.name) or [], format="parquet") if said else None
-        detail = ""
-        if first is not None and self.lake.files(WEB_REJECTS.name):
-            rows = first.to_table(columns=["detail"], filter=ds.field("crawl") == self.name).to_pylist()
-            detail = f": {rows[0]['detail']}" if rows else ""
-        return f"{place}: no page was found ({', '.join(said) or 'nothing was fetched'}){detail}"
+        rejects = self.lake.read(WEB_REJECTS.name, ["crawl", "detail"]).to_pylist()
+        first = next((f": {row['detail']}" for row in rejects if row["crawl"] == self.name), "")
+        return f"{place}: no page was found ({said}){first}"
 
     def _say_what_is_left(self, counts: dict[tuple[str, str | None], int]) -> None:
         left = sum(n for (state, _), n in counts.items() if state == events.KNOWN)

@@ -59,7 +59,7 @@ class Log:
         self.rows.append(self.events.of(item(path, host), at, state, **{"tries": 1, "verdict": verdict, **fields}))
 
     def select(self, *seeds: Item) -> Selection:
-        return self.frontier().select(NOW, seeds)
+        return self.frontier().select(NOW, seeds, NOW)
 
     def selected(self, *seeds: Item) -> dict[str, set[str]]:
         return {h.host: {i.url.removeprefix(f"http://{h.host}") for i in h.items} for h in self.select(*seeds).hosts}
@@ -87,7 +87,7 @@ def test_the_newest_event_counts(tmp_path: Path) -> None:
     log.event("/c", events.KNOWN, events.DEFERRED, next_fetch_at=later(-1))
     log.rows.append({**log.events.found("http://h/other", NOW, 0, "link"), "crawl": "another"})
     assert log.selected() == {"h": {"/c", "/d"}}
-    assert log.frontier().summary()[2] == {
+    assert log.frontier().summary().counts == {
         ("fetched", "page"): 1,
         ("refused", "robots"): 1,
         ("known", "deferred"): 1,
