@@ -56,8 +56,13 @@ class Events:
         item = Item(url=url, url_key=url_key(url), depth=depth, found=how, redirects=redirects)
         return self.of(item, seen_at, state, verdict=verdict)
 
-    def of_host(self, host: str, seen_at: datetime, not_before: datetime, failures: int, why: str | None) -> Any:
-        """An event of a whole host: when it may be asked next, its failures in a row, why it was given up."""
+    def of_host(
+        self, host: str, seen_at: datetime, not_before: datetime | None, failures: int, why: str | None
+    ) -> dict[str, Any]:
+        """An event of a whole host: when it may be asked next, its failures in a row, the last of them.
+
+        A host that may not be asked any more is given up.
+        """
         key = hashlib.blake2b(f"//{host}".encode(), digest_size=16).hexdigest()
         place = {"url": f"//{host}", "url_key": key, "host": host}
         said = {"next_fetch_at": not_before, "tries": failures, "verdict": why}

@@ -38,7 +38,8 @@ _STATE = """
     select * from events where state not in ('host', 'robots')
     qualify row_number() over (partition by url_key order by seen_at desc, state = 'known') = 1;
     create temp table hosts as
-    select host, next_fetch_at as free_at, tries as failures, verdict as given_up from events where state = 'host'
+    select host, next_fetch_at as free_at, tries as failures, if(next_fetch_at is null, verdict, null) as given_up
+    from events where state = 'host'
     qualify row_number() over (partition by host order by seen_at desc) = 1;
 """
 
@@ -146,6 +147,10 @@ class Closed:
     rejects: list[DataFileEntry]
     counts: dict[tuple[str, str], int]
     """Addresses by state and verdict, decided on or put back."""
+    found: int
+    """New addresses to go on with."""
+    trouble: str | None
+    """What one of the hosts that failed had to say."""
 
 
 class Frontier:
@@ -232,6 +237,10 @@ class Frontier:
                 "select state, verdict, count(*) from kept where state in ('fetched', 'refused', 'failed') "
                 "or verdict = 'deferred' group by all"
             ).fetchall()
+            [(found,)] = connection.execute(
+                "select count(*) from kept where state = 'known' and verdict is null"
+            ).fetchall()
+            [(trouble,)] = connection.execute("select min(verdict) from kept where state = 'host'").fetchall()
             refused = connection.execute(
                 "select url, substr(verdict, 8) from new where state = 'refused' and not past order by url"
             )
@@ -246,7 +255,8 @@ class Frontier:
             with TableWriter(FRONTIER.name, self.lake.data_folder(FRONTIER.name)) as frontier:
                 for batch in connection.sql(f"select {_COLUMNS} from kept order by url_key").to_arrow_reader(10_000):
                     frontier.write(batch)
-        return Closed(frontier.entries, rejects.entries, {(state, verdict): n for state, verdict, n in counts})
+        by_verdict = {(state, verdict): n for state, verdict, n in counts}
+        return Closed(frontier.entries, rejects.entries, by_verdict, found, trouble)
 
     def _rows(self, seeds: Sequence[Item], number: int, at: datetime) -> pa.Table:
         events = Events(self.crawl, number)

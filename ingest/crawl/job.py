@@ -15,11 +15,12 @@ import argparse
 import fcntl
 import hashlib
 import re
+import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -28,11 +29,12 @@ import pyarrow.dataset as ds
 
 from millpond import durable, faults
 from millpond.config import load
+from millpond.datafile import DataFileEntry
 from millpond.errors import InputError, LakeError
 from millpond.ingest.config import IngestConfig, SiteConfig
 from millpond.ingest.crawl import archive, events
 from millpond.ingest.crawl.fetch import is_loopback
-from millpond.ingest.crawl.frontier import Frontier, discard
+from millpond.ingest.crawl.frontier import Closed, Frontier, discard
 from millpond.ingest.crawl.links import canonical_url
 from millpond.ingest.crawl.plan import Host, Item, Round, Task, begun
 from millpond.ingest.crawl.task import KINDS, Work, fetch_tables
@@ -117,7 +119,10 @@ class _Crawl:
                 self.counts.update(last.counts)
         summary = self._frontier(self.lake.release()).summary()
         if not summary.pages:
-            raise InputError(self._nothing(summary.counts))
+            said = ", ".join(
+                f"{verdict or state} {n:,}" for (state, verdict), n in sorted(summary.counts.items(), key=str)
+            )
+            raise InputError(f"{self._place}: no page was found ({said}); web.rejects has the details")
         self._say_what_is_left(summary.counts)
         if last is not None:
             return Outcome(last.stage, last.run_id, last.release, unchanged=False, counts=dict(self.counts))
@@ -169,14 +174,16 @@ class _Crawl:
             one_each = spark.range(0, round_.tasks, 1, round_.tasks)
             folders = {table: lake.data_folder(table) for table in KINDS.values()}
             written = write_tables(one_each, folders, lambda batches: fetch_tables(batches, work))
-        for number in range(round_.tasks):
-            path = round_.warc(folder, number)
-            archive.put(path, f"{self.archive}/{path.name}")
         raw = [entry.path for entry in written.entries[FRONTIER.name]]
         closed = self._frontier(lake.release()).close(round_, raw)
         discard(raw)
         entries = {**written.entries, FRONTIER.name: closed.frontier}
         entries[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *closed.rejects]
+        if round_.number == 1 and not entries[PAGES.name] and not closed.found:
+            raise InputError(f"{self._nothing_came(entries, closed)}; nothing was published")
+        for number in range(round_.tasks):
+            path = round_.warc(folder, number)
+            archive.put(path, f"{self.archive}/{path.name}")
         for table, files in entries.items():
             run.stage_files(table, files, Mode.APPEND)
 
@@ -206,12 +213,20 @@ class _Crawl:
         release = run.publish(gate(lake), rebase=still_ours)
         return run.done(release, "records")
 
-    def _nothing(self, counts: dict[tuple[str, str | None], int]) -> str:
-        said = ", ".join(f"{verdict or 'not fetched'} {n:,}" for (_, verdict), n in sorted(counts.items(), key=str))
-        place = self.seeds[0].url if len(self.seeds) == 1 else f"{len(self.seeds)} addresses"
-        rejects = self.lake.read(WEB_REJECTS.name, ["crawl", "detail"]).to_pylist()
-        first = next((f": {row['detail']}" for row in rejects if row["crawl"] == self.name), "")
-        return f"{place}: no page was found ({said}){first}"
+    @property
+    def _place(self) -> str:
+        return self.seeds[0].url if len(self.seeds) == 1 else f"{len(self.seeds)} addresses"
+
+    def _nothing_came(self, entries: dict[str, list[DataFileEntry]], closed: Closed) -> str:
+        """Take back a crawl that has come to nothing at once; returns what was the matter."""
+        said = ", ".join(f"{verdict} {n:,}" for (_, verdict), n in sorted(closed.counts.items()))
+        files = [entry.path for entry in entries[WEB_REJECTS.name]]
+        details = ds.dataset(files, format="parquet").to_table(["detail"])["detail"].to_pylist() if files else []
+        discard(entry.path for each in entries.values() for entry in each)
+        shutil.rmtree(self.folder)
+        with suppress(OSError):  # other crawls have theirs there
+            self.folder.parent.rmdir()
+        return f"{self._place}: no page was found ({said}): {next(iter(details), closed.trouble)}"
 
     def _say_what_is_left(self, counts: dict[tuple[str, str | None], int]) -> None:
         left = sum(n for (state, _), n in counts.items() if state == events.KNOWN)

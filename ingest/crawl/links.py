@@ -64,10 +64,10 @@ def canonical_url(url: str, base: str | None = None) -> str | None:
         return None
     if parts.scheme not in _PORTS or not host:
         return None
-    host = _one_spelling(host)
-    if host is None or not _HOST.fullmatch(host):
+    name = _one_spelling(host)
+    if name is None or not _HOST.fullmatch(name):
         return None
-    host += "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
+    host = name + ("" if port in (None, _PORTS[parts.scheme]) else f":{port}")
     query = f"?{_escaped(parts.query)}" if parts.query else ""
     path = _without_dots(_escaped(parts.path).replace("?", "%3F"))
     return f"{parts.scheme}://{host}{path}{query}"

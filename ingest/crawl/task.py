@@ -7,7 +7,7 @@ pages of each host.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def fetch_tables(batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[tupl
     yield from ((table, batch) for table, batcher in batchers.items() if (batch := batcher.flush()))
 
 
-def fetch(work: Work, number: int) -> Iterator[Row]:
+def fetch(work: Work, number: int) -> Generator[Row, None, None]:
     """Rows of one task of a round; an address that several pages link to comes once for each depth."""
     folder = Path(work.folder)
     path = work.round.warc(folder, number)

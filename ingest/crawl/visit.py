@@ -76,6 +76,8 @@ class Visit:
         self.delay = config.delay_seconds
         self.failures = host.failures
         self.given_up = host.given_up
+        self.trouble: str | None = None
+        """The reason and detail of the host's last failure."""
         self.left_until: datetime | None = None
         """Until when the host is left alone; None while it is being visited."""
         self._rules: dict[str, Robots] = {}
@@ -93,8 +95,8 @@ class Visit:
         for item in self.host.items:
             await self.emit(await self._decide(item))
         if self.host.given_up is None:
-            next_at = self.left_until or self.turns.next_at(name)
-            event = self.decider.events.of_host(name, datetime.now(UTC), next_at, self.failures, self.given_up)
+            next_at = None if self.given_up else self.left_until or self.turns.next_at(name)
+            event = self.decider.events.of_host(name, datetime.now(UTC), next_at, self.failures, self.trouble)
             await self.emit([("frontier", event)])
 
     async def _decide(self, item: Item) -> list[Row]:
@@ -150,10 +152,12 @@ class Visit:
     def _failed(self, failure: Failure) -> None:
         """Count a failure of the host, and leave it for now or give it up."""
         self.failures += 1
+        self.trouble = f"{failure.reason}: {failure.detail}"
         if failure.final:
-            self.given_up = f"{failure.reason}: {failure.detail}"
+            self.given_up = self.trouble
         elif self.failures >= self.config.max_tries:
-            self.given_up = f"{failure.reason}: host given up after {self.failures} failures: {failure.detail}"
+            self.trouble = f"{failure.reason}: host given up after {self.failures} failures: {failure.detail}"
+            self.given_up = self.trouble
         elif failure.down:
             self.left_until = failure.fetched_at + timedelta(seconds=self._backoff(self.failures - 1))
 

@@ -115,7 +115,7 @@ def test_what_is_not_due_waits(tmp_path: Path) -> None:
     log.event("/again", events.FETCHED, events.PAGE, next_fetch_at=later(500))
     log.event("/put-back", events.KNOWN, events.DEFERRED, next_fetch_at=later(300))
     log.known("/left-alone", host="g")
-    log.rows.append(log.events.of_host("g", NOW, later(100), 2, None))
+    log.rows.append(log.events.of_host("g", NOW, later(100), 2, "fetch_failed: refused"))
     assert log.select() == Selection((), later(100))
     log.rows[-1]["next_fetch_at"] = later(9)  # soon enough for the task to wait
     [host] = log.select().hosts
@@ -129,7 +129,7 @@ def test_all_addresses_of_a_dead_host_are_taken_at_once(tmp_path: Path) -> None:
     log.known(*(f"/{n}" for n in range(9)), host="dead")
     log.known(*(f"/{n}" for n in range(9)))
     log.event("/page", events.FETCHED, events.PAGE, host="dead", next_fetch_at=later(-1))
-    log.rows.append(log.events.of_host("dead", NOW, later(999), 4, "fetch_failed: gone"))
+    log.rows.append(log.events.of_host("dead", NOW, None, 4, "fetch_failed: gone"))
     assert {host.host: len(host.items) for host in log.select().hosts} == {"dead": 9, "h": 2}
     assert {host.host: host.given_up for host in log.select().hosts} == {"dead": "fetch_failed: gone", "h": None}
 

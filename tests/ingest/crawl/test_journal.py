@@ -57,7 +57,7 @@ def fill(path: Path, count: int) -> list[Kept]:
 
 def test_what_is_kept_comes_back_as_it_was(path: Path) -> None:
     failure = Failure("http://h/down", Reason.FETCH_FAILED, "ConnectError: refused", AT, down=True)
-    answers = [
+    answers: list[Answer | Failure] = [
         answer(0),
         answer(1, status=404, phrase="Not Found", body=b""),
         answer(2, truncated="length", headers=(("Content-Length", "99"), ("Content-Encoding", "gzip"))),

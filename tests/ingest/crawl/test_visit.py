@@ -59,8 +59,8 @@ class Crawled:
         plan.write(folder, [Task(hosts=hosts)])
         rows = []
         made = fetch(Work(str(folder), str(folder), "me", plan, config), 0)
-        for row in made:
-            rows.append(row)
+        for tagged in made:
+            rows.append(tagged)
             if len(rows) == stop_after:
                 made.close()
         self.pages = [row for tag, row in rows if tag == "page"]
