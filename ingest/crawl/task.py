@@ -27,7 +27,7 @@ from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS
 
 #: The tables that a round writes, by what readers tag their rows with.
 KINDS = {"page": PAGES.name, "reject": WEB_REJECTS.name, "frontier": FRONTIER.name}
-_WAITING = 64
+_WAITING = 8
 
 
 @dataclass(frozen=True)
