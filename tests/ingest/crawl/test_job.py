@@ -218,7 +218,7 @@ def start(lake: Lake, server: Site) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "millpond", "ingest", "site", server.url + "/", "--lake", lake.uri, *changes],
         env=environment(),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
