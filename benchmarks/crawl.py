@@ -40,6 +40,8 @@ from millpond.lake import Lake
 
 HOSTS = 4
 DELAY = 0.002
+#: What an answer takes, so that a kill finds fetches under way.
+SERVING_SECONDS = 0.003
 #: Folders of the first host that its robots.txt disallows.
 DISALLOWED = ("/debian-policy/", "/git-doc/RelNotes/")
 SECONDS = 900
@@ -50,6 +52,7 @@ def serving(root: Path, disallowed: Sequence[str]) -> Any:
     folders = sorted(path.name for path in root.iterdir() if path.is_dir())
 
     def answer(handler: Handler) -> None:
+        time.sleep(SERVING_SECONDS)
         path = unquote(urlsplit(handler.path).path)
         if path == "/robots.txt":
             rules = "".join(f"Disallow: {each}\n" for each in disallowed)

@@ -26,6 +26,7 @@ class Handler(BaseHTTPRequestHandler):
         site = self.server
         site.log.append((time.monotonic(), self.path, dict(self.headers)))
         with site.counting:
+            self.counted = True
             site.open += 1
             site.most_open = max(site.most_open, site.open)
         try:
@@ -37,8 +38,13 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self.send(answer.encode())
         finally:
-            with site.counting:
-                site.open -= 1
+            self.answered()
+
+    def answered(self) -> None:
+        """From here on the client may have its answer, and begin the next request before this one is left."""
+        with self.server.counting:
+            self.server.open -= self.counted
+            self.counted = False
 
     def send(self, body: bytes, status: int = 200, kind: str = "text/html", **headers: str) -> None:
         self.send_response(status)
@@ -46,6 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body)))
+        self.answered()
         self.end_headers()
         self.wfile.write(body)
 
