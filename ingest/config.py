@@ -101,7 +101,7 @@ class SiteConfig(StageConfig):
     folder: str | None = None
     """Local folder of the crawls' journals, which all tasks must see; without one `crawls` in the lake's."""
     archive: str | None = None
-    """Folder or URL where the WARC files are put; without one they stay in the crawl's folder."""
+    """Folder or URL where the WARC files are put; without one `crawls` in the lake's."""
 
 
 class CommonCrawlConfig(StageConfig):

@@ -13,11 +13,11 @@ from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import fsspec
 from warcio.archiveiterator import ArchiveIterator
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from millpond import storage
 from millpond.ingest.crawl.fetch import Answer, Headers
 
 _UNDONE = ("transfer-encoding", "content-length")
@@ -99,8 +99,10 @@ def _instant(at: datetime) -> str:
 
 
 def put(local: Path, place: str) -> None:
-    """Put a finished file to its place, a path or a URL of fsspec's; where it lies there already, nothing is done."""
+    """Put a finished file to its place, a path or a URL; where it lies there already, nothing is done."""
     if str(local) == place:
         return
-    with local.open("rb") as source, fsspec.open(place, "wb", auto_mkdir=True) as target:
+    storage.remove(place)  # of an attempt that was cut short
+    with local.open("rb") as source, storage.create(place) as target:
         shutil.copyfileobj(source, target, 1 << 20)
+        storage.settle(target)

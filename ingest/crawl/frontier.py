@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -286,9 +285,3 @@ def _host(name: str, rows: list[dict[str, Any]], robots: dict[str, RobotsFile]) 
         given_up=rows[0]["given_up"],
         robots=robots,
     )
-
-
-def discard(files: Iterable[str]) -> None:
-    """Remove data files that will not be published."""
-    for path in files:
-        Path(path).unlink()

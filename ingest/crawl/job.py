@@ -25,21 +25,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import pyarrow.dataset as ds
-
-from millpond import durable, faults
+from millpond import durable, faults, storage
 from millpond.config import load
 from millpond.datafile import DataFileEntry
 from millpond.errors import InputError, LakeError
 from millpond.ingest.config import IngestConfig, SiteConfig
 from millpond.ingest.crawl import archive, events
 from millpond.ingest.crawl.fetch import is_loopback
-from millpond.ingest.crawl.frontier import Closed, Frontier, discard
+from millpond.ingest.crawl.frontier import Closed, Frontier
 from millpond.ingest.crawl.links import canonical_url
 from millpond.ingest.crawl.plan import Host, Item, Round, Task, begun
-from millpond.ingest.crawl.task import KINDS, Work, fetch_tables
+from millpond.ingest.crawl.task import Work, fetch_tables
 from millpond.ingest.crawl.traps import url_key
 from millpond.ingest.page import host_of, registered_domain
+from millpond.ingest.tasks import TABLE_OF, discard
 from millpond.lake import Lake, Release
 from millpond.progress import bar, note
 from millpond.publish import Mode, Outcome, Run
@@ -105,8 +104,10 @@ class _Crawl:
         digest = hashlib.sha256(self.name.encode()).hexdigest()
         name = _UNSAFE.sub("_", self.name)
         name = name if name == self.name else f"{name}-{digest[:8]}"
+        if storage.is_url(lake.warehouse) and config.site.folder is None:
+            raise InputError(f"{lake.uri} is in object storage: name a local folder for crawls, ingest.site.folder")
         self.folder = Path(config.site.folder or lake.root / "crawls").absolute() / name
-        self.archive = f"{config.site.archive.rstrip('/')}/{name}" if config.site.archive else str(self.folder)
+        self.archive = f"{(config.site.archive or f'{lake.warehouse}/crawls').rstrip('/')}/{name}"
         self.counts: Counter[str] = Counter()
         self.began = datetime.now(UTC)
 
@@ -172,11 +173,11 @@ class _Crawl:
         ]
         with _shown(folder, round_, len(selected)):
             one_each = spark.range(0, round_.tasks, 1, round_.tasks)
-            folders = {table: lake.data_folder(table) for table in KINDS.values()}
+            folders = {table: lake.data_folder(table) for table in TABLE_OF.values()}
             written = write_tables(one_each, folders, lambda batches: fetch_tables(batches, work))
         raw = [entry.path for entry in written.entries[FRONTIER.name]]
         closed = self._frontier(lake.release()).close(round_, raw)
-        discard(raw)
+        discard(iter(written.entries[FRONTIER.name]))
         entries = {**written.entries, FRONTIER.name: closed.frontier}
         entries[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *closed.rejects]
         if round_.number == 1 and not entries[PAGES.name] and not closed.found:
@@ -221,8 +222,8 @@ class _Crawl:
         """Take back a crawl that has come to nothing at once; returns what was the matter."""
         said = ", ".join(f"{verdict} {n:,}" for (_, verdict), n in sorted(closed.counts.items()))
         files = [entry.path for entry in entries[WEB_REJECTS.name]]
-        details = ds.dataset(files, format="parquet").to_table(["detail"])["detail"].to_pylist() if files else []
-        discard(entry.path for each in entries.values() for entry in each)
+        details = storage.dataset(files).to_table(columns=["detail"])["detail"].to_pylist() if files else []
+        discard(entry for each in entries.values() for entry in each)
         shutil.rmtree(self.folder)
         with suppress(OSError):  # other crawls have theirs there
             self.folder.parent.rmdir()
@@ -302,7 +303,7 @@ def _shown(folder: Path, round_: Round, selected: int) -> Iterator[None]:
 def _by_reason(files: Sequence[str]) -> dict[str, int]:
     if not files:
         return {}
-    rows = ds.dataset(files, format="parquet").to_table(columns=["reason", "records"])
+    rows = storage.dataset(files).to_table(columns=["reason", "records"])
     counts = rows.group_by("reason").aggregate([("records", "sum")])
     return dict(zip(counts["reason"].to_pylist(), counts["records_sum"].to_pylist(), strict=True))
 

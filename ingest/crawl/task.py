@@ -23,10 +23,9 @@ from millpond.ingest.crawl.plan import Round
 from millpond.ingest.crawl.scope import Scope
 from millpond.ingest.crawl.visit import Turns, Visit
 from millpond.ingest.page import Row, RowBatcher
-from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS
+from millpond.ingest.tasks import TABLE_OF
+from millpond.schemas import TABLES
 
-#: The tables that a round writes, by what readers tag their rows with.
-KINDS = {"page": PAGES.name, "reject": WEB_REJECTS.name, "frontier": FRONTIER.name}
 _WAITING = 8
 
 
@@ -49,11 +48,11 @@ class Work:
 
 def fetch_tables(batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Inside a task: batches of each table from the tasks of the round whose numbers come in."""
-    batchers = {table: RowBatcher(TABLES[table].schema, work.config.batch_bytes) for table in KINDS.values()}
+    batchers = {table: RowBatcher(TABLES[table].schema, work.config.batch_bytes) for table in TABLE_OF.values()}
     for number in (number for batch in batches for number in batch["id"].to_pylist()):
         for kind, row in fetch(work, number):
-            if batch := batchers[KINDS[kind]].add(row):
-                yield KINDS[kind], batch
+            if batch := batchers[TABLE_OF[kind]].add(row):
+                yield TABLE_OF[kind], batch
     yield from ((table, batch) for table, batcher in batchers.items() if (batch := batcher.flush()))
 
 

@@ -36,8 +36,8 @@ class Log:
         self.events = Events("c", 1)
         self.rows: list[dict[str, Any]] = []
 
-    def data_folder(self, table: str) -> Path:
-        return self.folder / table
+    def data_folder(self, table: str) -> str:
+        return str(self.folder / table)
 
     def files(self, table: str, snapshot: int) -> list[str]:
         return [entry.path for entry in write_rows(table, self.data_folder(table), self.rows)]
