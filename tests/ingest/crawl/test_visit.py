@@ -342,3 +342,18 @@ def test_stopped_and_started_again_nothing_is_lost_or_fetched_thrice(tmp_path: P
     ids = {row["url"]: row["page_id"] for row in whole.pages}
     for each in stopped:
         assert all(ids[row["url"]] == row["page_id"] for row in each.pages)
+
+
+def test_a_chunked_answer_is_whole(tmp_path: Path) -> None:
+    def chunked(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html; charset=windows-1251")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for piece in ("Привет, ".encode("cp1251"), "мир".encode("cp1251")):
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        handler.wfile.write(b"0\r\n\r\n")
+
+    with site({"/": chunked}) as server:
+        [page] = Crawled(tmp_path, server).pages
+    assert page["body"].decode(page["charset"]) == "Привет, мир"
