@@ -35,34 +35,73 @@ class WarcConfig(StageConfig):
 
 
 class SiteConfig(StageConfig):
-    """Crawling one host."""
+    """Crawling sites."""
 
     user_agent: str = f"Millpond/{__version__}"
     """Sent with every request, with the contact; robots.txt rules are matched with its product name."""
     contact: str = ""
     """Web or e-mail address of who runs the crawl; needed for any host that is not this machine."""
+    scope: Literal["host", "domain"] = "host"
+    """What is visited: the hosts of the start addresses, or all hosts of their registered domains."""
     media_types: tuple[str, ...] = PAGE_TYPES
     """Media types that become pages; everything else is counted as rejected."""
+    sitemaps: bool = True
+    """Follow the sitemaps that a robots.txt names."""
+    obey_reservations: bool = True
+    """Leave out what is reserved against the training of models; what was said is recorded either way."""
+    refetch_seconds: Seconds | None = None
+    """Age at which a page is asked for again, with its ETag and date; without one, never."""
+
     delay_seconds: Annotated[float, Field(ge=0)] = 1.0
-    """Least time between the starts of two requests; a longer Crawl-delay in robots.txt wins."""
+    """Least time between the end of one fetch and the start of the next at a host; a longer Crawl-delay wins."""
     max_crawl_delay_seconds: Seconds = 60.0
-    """A site that asks for a longer Crawl-delay is not crawled."""
+    """A host that asks for a longer Crawl-delay is not crawled; one that asks to come again later than that is left
+    for a later round."""
+    hosts_at_once: Annotated[int, Field(gt=0)] = 64
+    """Hosts fetched from at a time, over all tasks; one connection each."""
+    retry_seconds: Seconds = 30.0
+    """Wait after a host's first failure; doubles with each one that follows."""
+    max_retry_seconds: Seconds = 86400.0
+    """Longest wait, also where Retry-After names a longer one."""
+    max_tries: Annotated[int, Field(gt=0)] = 4
+    """Requests for one address that is answered 429 or 503; failures in a row after which a host is given up."""
+    patience_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """How long to wait for the next address that is due before the crawl ends; run again, it goes on."""
+
+    round_pages: Annotated[int, Field(gt=0)] = 500
+    """Addresses of one host taken into one round."""
     max_pages: Annotated[int, Field(gt=0)] = 1000
-    """Requests made, robots.txt apart; URLs left over are counted."""
-    max_depth: Annotated[int, Field(ge=0)] = 20
-    """Links followed from the start address."""
+    """Addresses asked for; the rest stay known, and a crawl that is run again with a higher limit goes on."""
+    max_host_pages: Annotated[int, Field(gt=0)] = 100_000
+    """The same for one host."""
     max_known: Annotated[int, Field(gt=0)] = 1_000_000
     """Addresses remembered; links to further ones are not followed, and counted as often as they are met."""
+    max_depth: Annotated[int, Field(ge=0)] = 20
+    """Links followed from a start address."""
     max_redirects: Annotated[int, Field(ge=0)] = 5
-    """Redirects followed one after the other, all on the same host."""
+    """Redirects followed one after the other."""
     max_url_chars: Annotated[int, Field(gt=0)] = 2083
     """Links to longer addresses are not followed."""
+    max_path_segments: Annotated[int, Field(gt=0)] = 20
+    """Nor to those with more parts between slashes."""
+    max_segment_repeats: Annotated[int, Field(gt=0)] = 2
+    """Nor to those where the same parts follow one another more often, as in /a/b/a/b/a/b."""
+    max_query_variants: Annotated[int, Field(gt=0)] = 1000
+    """Nor to more addresses of one path that differ in their query."""
+
     timeout_seconds: Seconds = 30.0
     """Time for one whole fetch, from connecting to the last byte."""
+    connect_seconds: Seconds = 10.0
+    """Time for connecting to one address of a host."""
     max_body_bytes: Bytes = 20 * MIB
     """Largest body, both as sent and after content encodings are undone."""
     allow_private: tuple[str, ...] = ()
     """Host names that may resolve to loopback, private or link-local addresses; all others may not."""
+
+    folder: str | None = None
+    """Local folder of the crawls' journals, which all tasks must see; without one `crawls` in the lake's."""
+    archive: str | None = None
+    """Folder or URL where the WARC files are put; without one `crawls` in the lake's."""
 
 
 class CommonCrawlConfig(StageConfig):
@@ -123,7 +162,7 @@ class IngestConfig(StageConfig):
     warc: WarcConfig = WarcConfig()
     """Reading WARC files."""
     site: SiteConfig = SiteConfig()
-    """Crawling one host."""
+    """Crawling sites."""
     common_crawl: CommonCrawlConfig = CommonCrawlConfig()
     """Fetching single records of a Common Crawl snapshot."""
     text: TextConfig = TextConfig()

@@ -47,6 +47,14 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
         Recount("records", "rejected", "select reason, sum(records) from new_web_rejects group by 1"),
         Recount("bytes", "out", f"select null, {_bytes('source_length')} from new_web_pages"),
         Recount("bytes", "rejected", f"select reason, {_bytes('length')} from new_web_rejects group by 1"),
+        Recount("fetches", "out", "select null, count(*) from new_web_frontier where verdict = 'page'"),
+        Recount(
+            "fetches",
+            "rejected",
+            "select verdict, count(*) from new_web_frontier "
+            "where state in ('fetched', 'refused', 'failed') and verdict <> 'page' group by 1",
+        ),
+        Recount("fetches", "removed", "select 'deferred', count(*) from new_web_frontier where verdict = 'deferred'"),
     ),
     "curate": (
         Recount("documents", "in", "select null, count(*) from came"),
@@ -105,6 +113,22 @@ _CAME = {
 
 #: Queries that must return no row; each row is a sentence.
 CONSERVED: dict[str, tuple[str, ...]] = {
+    "ingest": (
+        """
+        with decided as (
+            select url, if(verdict = 'page', 'page', 'reject') as kind from new_web_frontier
+            where state in ('fetched', 'refused', 'failed')
+        ), gone as (
+            select url, 'page' as kind from new_web_pages
+            union all select url, 'reject' from new_web_rejects where url is not null
+        )
+        select 'address ' || url || ' is a ' || kind || ' ' || coalesce(d.n, 0) || ' times in the frontier, and '
+            || coalesce(g.n, 0) || ' times among pages and rejects'
+        from (select url, kind, count(*) as n from decided group by all) d
+        full join (select url, kind, count(*) as n from gone group by all) g using (url, kind)
+        where (d.n is distinct from g.n or d.n <> 1) and (select count(*) from new_web_frontier) > 0
+        """,
+    ),
     "curate": (
         """
         with gone as (

@@ -16,8 +16,9 @@ from millpond.errors import InputError
 from millpond.ingest.common_crawl.index import captures
 from millpond.ingest.common_crawl.records import read_captures
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.job import TABLES_WRITTEN, identities, publish_pages
+from millpond.ingest.job import identities
 from millpond.ingest.page import Row
+from millpond.ingest.publish import TABLES_WRITTEN, publish_pages
 from millpond.ingest.tasks import FilesRead, refuse_errors, tables_of
 from millpond.inputs import expand, open_input
 from millpond.lake import Lake

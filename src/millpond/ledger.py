@@ -14,7 +14,7 @@ from typing import Any, Literal
 from millpond.errors import LedgerError
 
 Entry = Literal["in", "out", "rejected", "duplicate", "removed", "transformed"]
-Unit = Literal["records", "documents", "bytes", "tokens"]
+Unit = Literal["records", "fetches", "documents", "bytes", "tokens"]
 
 
 class Ledger:

@@ -24,6 +24,8 @@ class Reason(StrEnum):
     FETCH_FAILED = "fetch_failed"
     REDIRECT = "redirect"
     LIMIT = "limit"
+    RESERVED = "reserved"  # its owner reserves it against the training of models
+    NOT_MODIFIED = "not_modified"  # fetched again, and as it was
     BAD_ROW = "bad_row"
     # curate: extraction outcomes
     EMPTY = "empty"

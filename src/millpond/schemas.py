@@ -93,14 +93,22 @@ FRONTIER = TableSpec(
             ("url", STRING),
             ("host", STRING),
             ("depth", INT),
-            ("state", STRING),  # fetched, refused, failed
-            ("next_fetch_at", INSTANT),
+            ("state", STRING),  # known, fetched, refused, failed; of a host's own events host or robots
+            ("next_fetch_at", INSTANT),  # not before; null for at once, or where it is decided on for good
             ("etag", STRING),
             ("last_modified", STRING),
-            ("tries", INT),
+            ("tries", INT),  # requests made for it; of a host, failures in a row
+            # What came of it: page or the reason of its reject; of a known one `deferred` where it was put back.
             ("verdict", STRING),
+            ("url_key", STRING),  # what addresses of one page share; one of them is fetched
+            ("found", STRING),  # seed, link, redirect or sitemap
+            ("round", LONG),  # of the crawl, from 1
+            ("redirects", INT),  # that led there, one after the other
+            ("payload_digest", STRING),  # of the page
+            ("reservation", STRING),  # against training, as it was said: noai, tdm-reservation=1, …
+            ("robots", STRING),  # of a robots event: the text of robots.txt
         ),
-        required=("url", "state"),
+        required=("crawl", "seen_at", "url", "state", "url_key", "round"),
     ),
     key=("crawl", "url", "seen_at"),
 )
@@ -495,7 +503,7 @@ OPS_LEDGER = TableSpec(
         (
             ("run_id", STRING),
             ("stage", STRING),
-            ("unit", STRING),  # records, documents, bytes or tokens
+            ("unit", STRING),  # records, fetches, documents, bytes or tokens
             ("entry", STRING),  # in, out, rejected, duplicate, removed or transformed
             ("reason", STRING),  # of what did not go on; the step, for transformed
             ("amount", LONG),

@@ -303,11 +303,11 @@ def test_sites_that_cannot_or_may_not_be_crawled(small: Lake) -> None:
     with socket.socket() as taken:  # bound and not listening: nobody else can, and nobody answers
         taken.bind(("127.0.0.1", 0))
         unreachable = f"http://localhost:{taken.getsockname()[1]}/"
-        refused(crawl(unreachable, *here), 1, f"{unreachable}robots.txt cannot be fetched", "off limits")
+        refused(crawl(unreachable, *here), 1, f"{unreachable}robots.txt cannot be had", "off limits")
     with site({"/robots.txt": (200, b"User-agent: *\nDisallow: /"), "/": (200, b"<p>pond")}) as url:
-        refused(crawl(url, *here), 1, f"{url}: no page was found in 1 records (robots 1)")
+        refused(crawl(url, *here), 1, f"{url}: no page was found (robots 1): disallowed by robots.txt")
     with site({"/robots.txt": (503, b""), "/": (200, b"<p>pond")}) as url:
-        refused(crawl(url, *here), 1, "robots.txt answers 503", "try again later")
+        refused(crawl(url, *here), 1, "robots.txt cannot be had (503), so the site is off limits")
         refused(crawl(url), 1, "not a public address")
     assert state(small) == before and on_disk(small) == files
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -17,7 +18,9 @@ from archives import write_warc
 from cluster import environment
 from pyiceberg.utils.config import Config
 from pyspark.sql import SparkSession
+from warcio.archiveiterator import ArchiveIterator
 from web_files import CANARY, Bucket, serve_bucket
+from websites import links, site
 
 from millpond.errors import LakeError
 from millpond.ingest.config import IngestConfig
@@ -43,7 +46,7 @@ class Cloud:
     def settings(self) -> dict[str, str]:
         """What a person would have in their environment."""
         found = self.bucket.environment()
-        for name in ("pond", "clean", "new"):
+        for name in ("pond", "clean", "new", "crawl"):
             found |= {
                 f"PYICEBERG_CATALOG__{name.upper()}__{key}": value
                 for key, value in {
@@ -173,3 +176,28 @@ def test_a_warehouse_that_cannot_be_reached_is_said_in_one_line(
     done = cloud.ingest("new", AWS_MAX_ATTEMPTS="1", **settings)
     assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert said in done.stderr
+
+
+def test_a_crawl_ends_in_the_bucket_archive_and_all(cloud: Cloud) -> None:
+    with site({"/": links("/a", "/b"), "/a": "<p>a", "/b": "<p>b"}) as server:
+        changes = {"folder": cloud.folder / "crawls", "delay_seconds": 0, "allow_private": f'["{server.host}"]'}
+        command = ["millpond.ingest.crawl.job", server.url + "/"]
+        without = cloud.run(*command, lake="crawl")
+        assert without.returncode == 1 and "name a local folder for crawls" in without.stderr
+        command += [part for key, value in changes.items() for part in ("--set", f"site.{key}={value}")]
+        fired = cloud.folder / "crawl-fired"
+        fault = {"MILLPOND_FAULT": "before-release:kill", "MILLPOND_FAULT_LOG": str(fired)}
+        killed = cloud.run(*command, lake="crawl", **fault)
+        assert killed.returncode == -signal.SIGKILL and fired.exists()
+        done = cloud.run(*command, lake="crawl")
+        assert done.returncode == 0, done.stderr
+        assert sorted(server.asked) == ["/", "/a", "/b", "/robots.txt"]
+    pages = Lake.open("catalog:crawl", create=False).read("web.pages").to_pylist()
+    assert sorted(page["url"] for page in pages) == [server.url + path for path in ("/", "/a", "/b")]
+    for page in pages:
+        with fsspec.open(page["source_file"]) as file:
+            file.seek(page["source_offset"])
+            record = next(iter(ArchiveIterator(io.BytesIO(file.read(page["source_length"])))))
+        assert page["source_file"].startswith("s3://cloud/crawl/crawls/")
+        assert record.rec_headers.get_header("WARC-Target-URI") == page["url"]
+    assert not list((cloud.folder / "crawls").rglob("*.warc.gz"))

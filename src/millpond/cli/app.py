@@ -106,19 +106,26 @@ def ingest_common_crawl(
     output.outcome(ingesting.ingest_common_crawl(index, lake, config, set or ()))
 
 
-@ingest.command("site", epilog=examples("ingest site https://example.org/ --set site.contact=me@example.org"))
+@ingest.command(
+    "site",
+    epilog=examples(
+        "ingest site https://example.org/ --set site.contact=me@example.org",
+        "ingest site --seeds addresses.txt --config crawl.toml",
+    ),
+)
 def ingest_site(
-    url: Annotated[str, typer.Argument(help="Where to start; only this host is visited.")],
+    urls: Annotated[list[str] | None, typer.Argument(help="Where to start; only these hosts are visited.")] = None,
+    seeds: Annotated[Path | None, typer.Option(help="File with more addresses, one a line.")] = None,
     lake: options.Lake = None,
     config: options.Config = None,
     set: options.Set = None,
     format: options.Output = output.Format.TEXT,
 ) -> None:
-    """Crawl one host politely: robots.txt obeyed, a delay between requests, bounded depth and pages."""
+    """Crawl sites politely, in rounds; killed at any time, the same command goes on."""
     need("ingest")
     from millpond.cli import ingesting
 
-    output.outcome(ingesting.ingest_site(url, lake, config, set or ()))
+    output.outcome(ingesting.ingest_sites(urls or (), seeds, lake, config, set or ()))
 
 
 @app.command(rich_help_panel=STAGES, epilog=examples("mix --config corpus.toml"))

@@ -24,8 +24,8 @@ from millpond.curate.job import curate
 from millpond.eval import sql
 from millpond.eval.config import EvalConfig
 from millpond.eval.job import evaluate_on_lake
-from millpond.ingest import job as ingest
 from millpond.ingest.config import IngestConfig
+from millpond.ingest.crawl.job import crawl_sites
 from millpond.lake import Lake
 from millpond.progress import bar
 from millpond.publish import Outcome
@@ -90,7 +90,7 @@ def _crawl(lake: Lake, settings: dict[str, Any]) -> Outcome:
         with bar("render") as shown:
             render_pages(Path(pages), shown.update)
         with serve(Path(pages)) as address:
-            return ingest.ingest_site(lake, address, IngestConfig.from_mapping(settings, f"{SETTINGS} [ingest]"))
+            return crawl_sites(lake, [address], IngestConfig.from_mapping(settings, f"{SETTINGS} [ingest]"))
 
 
 def _show(lake: Lake, report: Path) -> None:

@@ -11,6 +11,7 @@ from millpond.errors import InputError
 from millpond.ingest import job
 from millpond.ingest.common_crawl import job as common_crawl
 from millpond.ingest.config import IngestConfig
+from millpond.ingest.crawl.job import crawl_sites, seed_items
 from millpond.ingest.datasets import with_datasets
 from millpond.ingest.text import TEXT_SUFFIXES
 from millpond.inputs import expand
@@ -47,11 +48,28 @@ def ingest_common_crawl(
     return common_crawl.ingest_common_crawl(open_lake(lake, create=True), files, settings)
 
 
-def ingest_site(url: str, lake: str | None, config: Path | None, overrides: Sequence[str]) -> Outcome:
-    """Crawl one host.
+def ingest_sites(
+    urls: Sequence[str], seeds: Path | None, lake: str | None, config: Path | None, overrides: Sequence[str]
+) -> Outcome:
+    """Crawl from some addresses and those of a file, one a line.
 
     Raises:
-        InputError: the address is none, or the site may not be crawled.
+        InputError: an address is none, the file cannot be read, or a site may not be crawled.
     """
     settings = load(IngestConfig, config, "ingest", overrides)
-    return job.ingest_site(open_lake(lake, create=True), url, settings)
+    addresses = [*urls, *(read_seeds(seeds) if seeds else ())]
+    seed_items(addresses, settings.site)
+    return crawl_sites(open_lake(lake, create=True), addresses, settings)
+
+
+def read_seeds(path: Path) -> list[str]:
+    """The addresses of a file, one a line; empty lines and those that begin with # are none.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{path}: the addresses cannot be read: {error}") from error
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

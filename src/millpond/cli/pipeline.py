@@ -9,7 +9,7 @@
 
 `[run]` says what to read; the other sections are the stages' own, and `[mix]` is checked and left to `millpond mix`. A
 stage whose input and configuration are already published says so and is passed over, so running the same file again
-changes nothing; only a site without `[ingest] crawl = "name"` is visited anew.
+changes nothing.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class RunConfig(StageConfig):
     """WARC files: paths, URLs, patterns, @lists."""
     text: tuple[str, ...] = ()
     """Tables of texts and dataset folders, named likewise."""
-    site: str | None = None
-    """Address to crawl from."""
+    site: str | tuple[str, ...] = ()
+    """Address to crawl from, or several."""
     stages: tuple[str, ...] = SECTIONS[1:]
     """Stages to run, of ingest, curate, tokenize, train and eval."""
     processes: int = Field(default=1, ge=1)
@@ -137,13 +137,14 @@ def _steps(plan: RunConfig, settings: Mapping[str, Any], where: str) -> Iterator
         need("ingest")
         from millpond.ingest import job as ingest
         from millpond.ingest.config import IngestConfig
+        from millpond.ingest.crawl.job import crawl_sites
         from millpond.ingest.datasets import with_datasets
 
         how = IngestConfig.from_mapping(section("ingest"), f"{where} [ingest]")
         if files := expand((*plan.warc, *with_datasets(plan.text, how.text))):
             yield lambda lake, _: ingest.ingest_files(lake, files, how)
-        if (site := plan.site) is not None:
-            yield lambda lake, _: ingest.ingest_site(lake, site, how)
+        if sites := (plan.site,) if isinstance(plan.site, str) else plan.site:
+            yield lambda lake, _: crawl_sites(lake, sites, how)
     if "curate" in plan.stages:
         need("curate")
         from millpond.curate.config import CurateConfig

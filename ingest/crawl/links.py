@@ -6,18 +6,25 @@ The page is scanned tag by tag, always forward: time grows with the page's lengt
 from __future__ import annotations
 
 import html
+import ipaddress
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
+
+from millpond.ingest.crawl.signals import reserved_by_header, robots_directives
 
 _PORTS = {"http": 80, "https": 443}
+_BLANK = "".join(map(chr, range(33)))
+_BACKSLASHES = re.compile(r"[^?#]*")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _STRIPPED = str.maketrans("", "", "\t\n\r")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 #: ASCII that stands in a path or query as it is; everything else is percent-encoded as UTF-8.
 _PLAIN = _UNRESERVED | frozenset("!$&'()*+,;=:@/%[]?")
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]")
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
 
 _TAG = re.compile(r"<(/?)([A-Za-z][^\t\n\f\r />]*)")
 _ATTRIBUTE = re.compile(
@@ -28,29 +35,28 @@ _ATTRIBUTE = re.compile(
 _RAW_TEXT = frozenset(("script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"))
 
 
-#: Directives that have a value of their own behind a colon, where a robot's name stands otherwise.
-_VALUED = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
-
-
 @dataclass(frozen=True, slots=True)
 class PageLinks:
     """What a page says about where to go on."""
 
     links: tuple[str, ...]
     """Canonical addresses of its followable links, in the page's order, each once."""
-    index: bool
-    """Whether the page may be kept."""
-    follow: bool
-    """Whether its links may be followed."""
+    directives: frozenset[str] = frozenset()
+    """Its robots directives for all robots and ours, in lower case."""
+    reserved: tuple[str, ...] = ()
+    """Reservations it makes in a `<meta>` of their own."""
 
 
 def canonical_url(url: str, base: str | None = None) -> str | None:
     """`url`, resolved against `base`, in one spelling; None where it is no http(s) address.
 
     Lower case for scheme and host (IDNA), no default port, no dot segments, no fragment, no user; escapes in
-    upper case and only where needed (RFC 3986, section 6.2.2). The query stays as it is.
+    upper case and only where needed (RFC 3986, section 6.2.2). The query stays as it is; `traps.url_key` is what
+    tells whether two addresses are one page's.
     """
-    url = url.strip(" \t\n\f\r\0").translate(_STRIPPED)
+    url = _BACKSLASHES.sub(
+        lambda before: before[0].replace("\\", "/"), url.strip(_BLANK).translate(_STRIPPED), count=1
+    )
     try:
         parts = urlsplit(urljoin(base, url) if base else url)
         port, host = parts.port, parts.hostname or ""
@@ -58,17 +64,26 @@ def canonical_url(url: str, base: str | None = None) -> str | None:
         return None
     if parts.scheme not in _PORTS or not host:
         return None
-    try:
-        host = host if host.isascii() else host.encode("idna").decode("ascii")
-    except UnicodeError:
+    name = _one_spelling(host)
+    if name is None or not _HOST.fullmatch(name):
         return None
-    host = f"[{host}]" if ":" in host else host
-    if not _HOST.fullmatch(host):
-        return None
-    host = host.rstrip(".") + ("" if port in (None, _PORTS[parts.scheme]) else f":{port}")
+    host = name + ("" if port in (None, _PORTS[parts.scheme]) else f":{port}")
     query = f"?{_escaped(parts.query)}" if parts.query else ""
-    path = _without_dots(_escaped(parts.path.replace("\\", "/")).replace("?", "%3F"))
+    path = _without_dots(_escaped(parts.path).replace("?", "%3F"))
     return f"{parts.scheme}://{host}{path}{query}"
+
+
+def _one_spelling(host: str) -> str | None:
+    """A host name in ASCII, an IP address in its usual form; None where it is neither."""
+    try:
+        if ":" in host:
+            return f"[{ipaddress.IPv6Address(host)}]"
+        host = unquote(host, errors="strict").lower().rstrip(".")
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
+        # Browsers and resolvers read a name whose last part is a number as an IPv4 address, hexadecimal and all.
+        return socket.inet_ntoa(socket.inet_aton(host)) if _NUMBER.fullmatch(host.rpartition(".")[2]) else host
+    except (ValueError, OSError):
+        return None
 
 
 def origin(url: str) -> str:
@@ -107,11 +122,12 @@ def _without_dots(path: str) -> str:
 def page_links(text: str, url: str, robot: str) -> PageLinks:
     """Links and robots directives of the HTML page `text` at `url`; `robot` is our name in lower case.
 
-    Links that say nofollow are not among them. `<base href>` counts, as does `<meta>` for all robots and ours.
+    Links that say nofollow are not among them. `<base href>` counts.
     """
     found: dict[str, None] = {}
     base, based = url, False
     directives: set[str] = set()
+    reserved: list[str] = []
     for name, attributes in _tags(text):
         if name in ("a", "area"):
             if "nofollow" not in attributes.get("rel", "").lower().split():
@@ -120,26 +136,13 @@ def page_links(text: str, url: str, robot: str) -> PageLinks:
                     found[target] = None
         elif name == "base" and "href" in attributes and not based:
             base, based = canonical_url(attributes["href"], url) or url, True
-        elif name == "meta" and attributes.get("name", "").strip().lower() in ("robots", robot):
-            directives |= robots_directives(attributes.get("content", ""), robot)
-    return PageLinks(
-        links=tuple(found),
-        index=not directives & {"noindex", "none"},
-        follow=not directives & {"nofollow", "none"},
-    )
-
-
-def robots_directives(value: str, robot: str) -> set[str]:
-    """Directives of a robots meta tag or X-Robots-Tag, those named for other robots left out."""
-    directives: set[str] = set()
-    ours = True
-    for part in value.lower().split(","):
-        name, colon, rest = part.partition(":")
-        if colon and name.strip() not in _VALUED:
-            ours, part = name.strip() in ("*", robot), rest
-        if ours:
-            directives.add(part.strip())
-    return directives
+        elif name == "meta":
+            kind, content = attributes.get("name", "").strip().lower(), attributes.get("content", "")
+            if kind in ("robots", robot):
+                directives |= robots_directives(content, robot)
+            elif kind == "tdm-reservation":
+                reserved += reserved_by_header(kind, content)
+    return PageLinks(tuple(found), frozenset(directives), tuple(reserved))
 
 
 def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:

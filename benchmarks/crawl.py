@@ -1,0 +1,274 @@
+"""The crawler at full size: `python -m benchmarks.crawl SITE [--kills N]` → lines of JSON on stdout.
+
+SITE is a folder of static pages (what `make_site.sh DEST` lays out in DEST/www); it is served as several hosts of
+loopback, of which one disallows a part of itself. Shown, each with its numbers and `ok`:
+
+- whole: every reachable allowed page stored once, no disallowed hit, no gap shorter than the delay;
+- killed: SIGKILL at random moments, of the process group and of the driver alone, each while a fetch is under way,
+  and started again: no address lost, none asked for more than twice, the same pages in the end;
+- throughput: pages/s over 1, 10, 25 and 50 hosts with a delay, up to the configured bound of hosts at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import mimetypes
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import benchmarks.from_tests  # noqa: F401
+import cluster
+from websites import Answers, Handler, Site, links, site
+
+from millpond.ingest.config import PAGE_TYPES
+from millpond.ingest.crawl.links import canonical_url, page_links
+from millpond.ingest.crawl.traps import url_key
+from millpond.lake import Lake
+
+HOSTS = 4
+DELAY = 0.002
+#: What an answer takes, so that a kill finds fetches under way.
+SERVING_SECONDS = 0.003
+#: Folders of the first host that its robots.txt disallows.
+DISALLOWED = ("/debian-policy/", "/git-doc/RelNotes/")
+SECONDS = 900
+
+
+def serving(root: Path, disallowed: Sequence[str]) -> Any:
+    """An answer for every address of a folder of static pages, and its listing as the start page."""
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+
+    def answer(handler: Handler) -> None:
+        time.sleep(SERVING_SECONDS)
+        path = unquote(urlsplit(handler.path).path)
+        if path == "/robots.txt":
+            rules = "".join(f"Disallow: {each}\n" for each in disallowed)
+            handler.send(f"User-agent: *\n{rules}".encode(), kind="text/plain")
+            return
+        if path == "/":
+            handler.send(links(*(f"/{name}/" for name in folders)).encode())
+            return
+        file = (root / path.lstrip("/")).resolve()
+        if file.is_dir() and root in file.parents:
+            if not path.endswith("/"):
+                handler.send(b"", 301, Location=f"{path}/")
+                return
+            index = file / "index.html"
+            if not index.exists():
+                names = sorted(f"{each.name}/" if each.is_dir() else each.name for each in file.iterdir())
+                handler.send(links(*names).encode())
+                return
+            file = index
+        if not file.is_file() or root not in file.parents:
+            handler.send(b"", 404)
+            return
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        handler.send(file.read_bytes(), kind=kind)
+
+    return answer
+
+
+def reachable(server: Site, disallowed: Sequence[str]) -> set[str]:
+    """Keys of the pages that can be reached over allowed addresses, by a walk of its own over the same server."""
+    start = server.url + "/"
+    seen, queue, pages = {url_key(start)}, deque([start]), set()
+    while queue:
+        url = queue.popleft()
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+        connection.request("GET", parts._replace(scheme="", netloc="", fragment="").geturl())
+        response = connection.getresponse()
+        body, kind = response.read(), (response.getheader("Content-Type") or "").partition(";")[0]
+        connection.close()
+        found: Sequence[str] = ()
+        if response.status in (301, 302):
+            target = canonical_url(response.getheader("Location") or "", url)
+            found = (target,) if target else ()
+        elif response.status == 200 and kind in PAGE_TYPES:
+            said = page_links(body.decode("utf-8", "replace"), url, "millpond") if kind == "text/html" else None
+            if said is None or not said.directives & {"noindex", "none"}:
+                pages.add(url_key(url))
+            found = said.links if said and not said.directives & {"nofollow", "none"} else ()
+        for link in found:
+            if (
+                link.startswith(start)
+                and url_key(link) not in seen
+                and not urlsplit(link).path.startswith(tuple(disallowed))
+            ):
+                seen.add(url_key(link))
+                queue.append(link)
+    return pages
+
+
+@contextmanager
+def served(root: Path, disallowed: Sequence[str]) -> Iterator[list[Site]]:
+    """The site as several hosts; the first disallows a part."""
+    with ExitStack() as stack:
+        sides = (disallowed, *[()] * (HOSTS - 1))
+        yield [stack.enter_context(site({}, serving(root, side))) for side in sides]
+
+
+def command(lake: Path, servers: Sequence[Site], **settings: Any) -> list[str]:
+    """A crawl as a person starts it."""
+    usual = {
+        "delay_seconds": DELAY,
+        "allow_private": json.dumps([server.host for server in servers]),
+        "max_pages": 100_000,
+        "round_pages": 5000,
+        "max_query_variants": 100_000,
+    }
+    changes = [part for key, value in {**usual, **settings}.items() for part in ("--set", f"site.{key}={value}")]
+    seeds = [server.url + "/" for server in servers]
+    return [sys.executable, "-m", "millpond", "ingest", "site", *seeds, "--lake", str(lake), *changes]
+
+
+def start(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            arguments,
+            env=cluster.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+
+
+def judge(lake: Path, servers: Sequence[Site], wanted: Sequence[set[str]], most: int) -> dict[str, Any]:
+    """What a finished crawl shows."""
+    urls = Lake.open(str(lake), create=False).read("web.pages", ["url"])["url"].to_pylist()
+    stored = [Counter(url_key(url) for url in urls if url.startswith(server.url + "/")) for server in servers]
+    lost = sum(len(keys - set(has)) for keys, has in zip(wanted, stored, strict=True))
+    asked = [Counter(server.asked) for server in servers]
+    shown = {
+        "reachable": sum(map(len, wanted)),
+        "stored": len(urls),
+        "lost": lost,
+        "doubled": sum(n - 1 for has in stored for n in has.values()),
+        "not_reachable": sum(len(set(has) - keys) for keys, has in zip(wanted, stored, strict=True)),
+        "requests": sum(len(server.log) for server in servers),
+        "most_for_one": max(n for counts in asked for n in counts.values()),
+        "disallowed_hits": sum(path.startswith(DISALLOWED) for path in servers[0].asked),
+        "least_gap": min(min(server.gaps) for server in servers),
+        "most_connections": max(server.most_open for server in servers),
+    }
+    shown["ok"] = (
+        lost == shown["doubled"] == shown["disallowed_hits"] == shown["not_reachable"] == 0
+        and shown["most_for_one"] <= most
+        and shown["least_gap"] >= DELAY
+        and shown["most_connections"] == 1
+    )
+    return shown
+
+
+def whole(root: Path, folder: Path) -> dict[str, Any]:
+    """One undisturbed crawl."""
+    with served(root, DISALLOWED) as servers:
+        wanted = [reachable(server, DISALLOWED if n == 0 else ()) for n, server in enumerate(servers)]
+        for server in servers:
+            server.log.clear()
+        begin = time.monotonic()
+        code = start(command(folder / "lake", servers), folder / "log").wait(SECONDS)
+        took = time.monotonic() - begin
+        shown = judge(folder / "lake", servers, wanted, 1)
+    return {"shown": "whole", "hosts": len(servers), "seconds": round(took, 1), "code": code, **shown}
+
+
+def killed(root: Path, folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
+    """A crawl that is killed again and again, and started again."""
+    rng = random.Random(seed)
+    hit = Counter[str]()
+    with served(root, DISALLOWED) as servers:
+        wanted = [reachable(server, DISALLOWED if n == 0 else ()) for n, server in enumerate(servers)]
+        for server in servers:
+            server.log.clear()
+        step = sum(map(len, wanted)) // (kills + 2)
+        arguments = command(folder / "lake", servers)
+        for n in range(kills):
+            process = start(arguments, folder / "log")
+            until = sum(len(server.log) for server in servers) + rng.randrange(1, 2 * step)
+            while process.poll() is None:
+                busy = sum(len(server.log) for server in servers) >= until and any(server.open for server in servers)
+                if busy:
+                    victim = "group" if n % 2 else "driver"
+                    (os.killpg if n % 2 else os.kill)(process.pid, signal.SIGKILL)
+                    hit[victim] += process.wait() == -signal.SIGKILL
+                    break
+                time.sleep(0.0005)
+        code = start(arguments, folder / "log").wait(SECONDS)
+        shown = judge(folder / "lake", servers, wanted, 2)
+    enough = sum(hit.values()) == kills
+    return {"shown": "killed", "kills": kills, "fired": dict(hit), "code": code, **shown, "ok": shown["ok"] and enough}
+
+
+def throughput(folder: Path, hosts: int, bound: int, pages: int = 40, delay: float = 0.2) -> dict[str, Any]:
+    """Pages a second over so many hosts, each of which wants a delay: from first to last request of the pages."""
+    answers: Answers = {"/": links(*(f"/{n}" for n in range(pages))), **{f"/{n}": f"<p>{n}" for n in range(pages)}}
+    with ExitStack() as stack:
+        servers = [stack.enter_context(site(answers)) for _ in range(hosts)]
+        lake = folder / f"throughput-{hosts}"
+        begun = command(lake, servers, delay_seconds=delay, hosts_at_once=bound)
+        code = start(begun, folder / "log").wait(SECONDS)
+        times = sorted(at for server in servers for at, path, _ in server.log if path not in ("/", "/robots.txt"))
+        rate = (len(times) - 1) / (times[-1] - times[0])
+    most = min(hosts, bound) / delay
+    return {
+        "shown": "throughput",
+        "hosts": hosts,
+        "bound": bound,
+        "code": code,
+        "pages_per_second": round(rate, 1),
+        "of_possible": round(rate / most, 2),
+    }
+
+
+def main() -> None:
+    """Run what was asked for and print each line as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("site", type=Path, help="folder of static pages")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--only", choices=("whole", "killed", "throughput"))
+    options = parser.parse_args()
+    root = options.site.resolve()
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="millpond crawl ") as name:
+        for part in ("whole", "killed", "throughput"):
+            if options.only not in (None, part):
+                continue
+            folder = Path(name) / part
+            folder.mkdir()
+            if part == "whole":
+                lines = [whole(root, folder)]
+            elif part == "killed":
+                lines = [killed(root, folder, options.kills)]
+            else:
+                lines = [
+                    throughput(folder, hosts, bound)
+                    for hosts, bound in ((1, 64), (10, 64), (25, 64), (50, 64), (50, 20))
+                ]
+                rates = [line["pages_per_second"] for line in lines]
+                lines[0]["ok"] = rates[0] < rates[1] < rates[2] < rates[3] and rates[4] < rates[3]
+            for line in lines:
+                failed |= line.get("code") != 0 or not line.get("ok", True)
+                sys.stdout.write(json.dumps(line) + "\n")
+                sys.stdout.flush()
+            if failed:
+                sys.stderr.write((folder / "log").read_text()[-2000:])
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""One host's share of a round: robots.txt, then its addresses one after the other, with the delay it wants.
+
+An address ends as a page, as one reject, or is put back as known: when its host cannot be reached, asks to come again
+later, or is left before its turn. A host that fails again and again is given up, and with it its addresses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from millpond.ingest.config import SiteConfig
+from millpond.ingest.crawl import events
+from millpond.ingest.crawl.decide import Decider
+from millpond.ingest.crawl.fetch import Answer, Failure, Fetcher
+from millpond.ingest.crawl.journal import Journal, Kept
+from millpond.ingest.crawl.links import origin
+from millpond.ingest.crawl.plan import Host, Item
+from millpond.ingest.crawl.robots import MAX_BYTES, Robots, fetch_robots
+from millpond.ingest.page import Row, host_of, to_utc
+from millpond.reasons import Reason
+
+Emit = Callable[[list[Row]], Awaitable[None]]
+
+
+class Turns:
+    """Whose turn it is: at each host one fetch at a time, and a pause after it."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._next: dict[str, float] = {}
+
+    @asynccontextmanager
+    async def at(self, host: str, delay: float) -> AsyncIterator[None]:
+        """Wait for the turn at a host; when the block ends, `delay` seconds pass before the next begins."""
+        async with self._locks.setdefault(host, asyncio.Lock()):
+            await asyncio.sleep(max(0.0, self._next.get(host, 0.0) - time.monotonic()))
+            try:
+                yield
+            finally:
+                self.pause(host, delay)
+
+    def pause(self, host: str, seconds: float) -> None:
+        """Let the next turn at a host begin no sooner than in so many seconds."""
+        self._next[host] = max(self._next.get(host, 0.0), time.monotonic() + seconds)
+
+    def next_at(self, host: str) -> datetime:
+        """When the next turn at a host may begin."""
+        return datetime.now(UTC) + timedelta(seconds=max(0.0, self._next.get(host, 0.0) - time.monotonic()))
+
+
+class Visit:
+    """One visit to one host."""
+
+    def __init__(
+        self,
+        host: Host,
+        config: SiteConfig,
+        fetcher: Fetcher,
+        journal: Journal,
+        turns: Turns,
+        decider: Decider,
+        emit: Emit,
+    ) -> None:
+        self.host = host
+        self.config = config
+        self.fetcher = fetcher
+        self.journal = journal
+        self.turns = turns
+        self.decider = decider
+        self.emit = emit
+        self.delay = config.delay_seconds
+        self.failures = host.failures
+        self.given_up = host.given_up
+        self.trouble: str | None = None
+        """The reason and detail of the host's last failure."""
+        self.left_until: datetime | None = None
+        """Until when the host is left alone; None while it is being visited."""
+        self._rules: dict[str, Robots] = {}
+
+    async def run(self) -> None:
+        """Decide on every address of the host, or put it back."""
+        name, now = self.host.host, datetime.now(UTC)
+        if self.host.not_before:
+            self.turns.pause(name, (self.host.not_before - now).total_seconds())
+        if self.journal.resumed:  # the attempt before may have asked a moment ago
+            longest = max(
+                (Robots(r.text, self.decider.robot).crawl_delay for r in self.host.robots.values()), default=0
+            )
+            self.turns.pause(name, max(self.delay, longest))
+        for item in self.host.items:
+            await self.emit(await self._decide(item))
+        if self.host.given_up is None:
+            next_at = None if self.given_up else self.left_until or self.turns.next_at(name)
+            event = self.decider.events.of_host(name, datetime.now(UTC), next_at, self.failures, self.trouble)
+            await self.emit([("frontier", event)])
+
+    async def _decide(self, item: Item) -> list[Row]:
+        now = datetime.now(UTC)
+        if self.given_up is not None:
+            reason, _, detail = self.given_up.partition(": ")
+            return self.decider.refuse(item, events.FAILED, Reason(reason), detail, now)
+        if self.left_until is not None:
+            return self._put_back(item, now, self.left_until)
+        rules = await self._robots(origin(item.url))
+        if isinstance(rules, Failure):
+            self._failed(rules)
+            return await self._decide(item)
+        wish = rules.crawl_delay
+        if wish > self.config.max_crawl_delay_seconds:
+            longest = f"ingest.site.max_crawl_delay_seconds = {self.config.max_crawl_delay_seconds:g}"
+            detail = f"robots.txt asks for {wish:g} s between requests, more than {longest}"
+            return self.decider.refuse(item, events.REFUSED, Reason.ROBOTS, detail, now)
+        if not rules.allows(item.url):
+            return self.decider.refuse(item, events.REFUSED, Reason.ROBOTS, "disallowed by robots.txt", now)
+        reserved = rules.reservations.of(item.url)
+        if self.decider.is_reserved(reserved) and item.found != events.SITEMAP:
+            said = "; ".join(reserved)
+            return self.decider.refuse(item, events.REFUSED, Reason.RESERVED, said, now, reservation=said)
+        self.delay = max(self.config.delay_seconds, wish)
+        kept = await self._get(item.url, headers=_conditions(item))
+        return await self._judge(item, kept, reserved)
+
+    async def _judge(self, item: Item, kept: Kept, reserved: list[str]) -> list[Row]:
+        result = kept.result
+        if isinstance(result, Failure):
+            if result.down or result.silent:
+                self._failed(result)
+            if result.down:  # whether the address is there is not known yet
+                return await self._decide(item)
+            return self.decider.decide(item, kept, reserved)
+        self.failures = 0
+        if result.status in (429, 503):
+            wait = min(retry_after(result) or self._backoff(item.tries), self.config.max_retry_seconds)
+            until = result.fetched_at + timedelta(seconds=wait)
+            left = (until - datetime.now(UTC)).total_seconds()
+            self.turns.pause(self.host.host, left)
+            if left > self.config.max_crawl_delay_seconds:
+                self.left_until = until
+            if item.tries + 1 < self.config.max_tries:
+                return self._put_back(item.model_copy(update={"tries": item.tries + 1}), result.fetched_at, until)
+        return await asyncio.to_thread(self.decider.decide, item, kept, reserved)
+
+    def _put_back(self, item: Item, at: datetime, until: datetime) -> list[Row]:
+        fields = {"verdict": events.DEFERRED, "etag": item.etag, "last_modified": item.last_modified}
+        return [("frontier", self.decider.events.of(item, at, events.KNOWN, next_fetch_at=until, **fields))]
+
+    def _failed(self, failure: Failure) -> None:
+        """Count a failure of the host, and leave it for now or give it up."""
+        self.failures += 1
+        self.trouble = f"{failure.reason}: {failure.detail}"
+        if failure.final:
+            self.given_up = self.trouble
+        elif self.failures >= self.config.max_tries:
+            self.trouble = f"{failure.reason}: host given up after {self.failures} failures: {failure.detail}"
+            self.given_up = self.trouble
+        elif failure.down:
+            self.left_until = failure.fetched_at + timedelta(seconds=self._backoff(self.failures - 1))
+
+    def _backoff(self, failures: int) -> float:
+        return min(self.config.retry_seconds * 2.0**failures, self.config.max_retry_seconds)
+
+    async def _robots(self, site: str) -> Robots | Failure:
+        if site in self._rules:
+            return self._rules[site]
+        if (cached := self.host.robots.get(site)) is not None:
+            robots = Robots(cached.text, self.decider.robot)
+        else:
+            found = await fetch_robots(self._answer, site)
+            if isinstance(found, Failure):
+                return found
+            robots = Robots(found.text, self.decider.robot)
+            rows = [self.decider.events.of_robots(site, found.text, found.at)]
+            if self.config.sitemaps:
+                named = [url for url in robots.sitemaps if url in self.decider.scope]
+                rows += [self.decider.events.found(url, found.at, 0, events.SITEMAP) for url in named]
+            await self.emit([("frontier", row) for row in rows])
+            self.turns.pause(self.host.host, min(robots.crawl_delay, self.config.max_crawl_delay_seconds))
+        self._rules[site] = robots
+        return robots
+
+    async def _answer(self, url: str) -> Answer | Failure:
+        return (await self._get(url, max_bytes=MAX_BYTES)).result
+
+    async def _get(self, url: str, *, max_bytes: int | None = None, headers: dict[str, str] | None = None) -> Kept:
+        """Fetch an address when it is its turn, unless an earlier attempt has."""
+        if (kept := self.journal.kept(url)) is not None:
+            return kept
+        async with self.turns.at(host_of(url) or "", self.delay):
+            if (kept := self.journal.kept(url)) is not None:
+                return kept
+            self.journal.begin(url)
+            result = await self.fetcher.get(url, max_bytes=max_bytes, headers=headers)
+            sent = (*self.fetcher.headers, *(headers or {}).items())
+            return await asyncio.to_thread(self.journal.keep, result, sent)
+
+
+def _conditions(item: Item) -> dict[str, str]:
+    """Headers that ask for the page only if it has changed."""
+    said = {"If-None-Match": item.etag, "If-Modified-Since": item.last_modified}
+    return {name: value for name, value in said.items() if value}
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Seconds after which a server wants to be asked again; None where it does not say."""
+    value = (answer.header("retry-after") or "").strip()
+    if value.isdecimal():
+        return float(value[:9])
+    try:
+        date = to_utc(parsedate_to_datetime(value))
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (date - answer.fetched_at).total_seconds()) if date else None

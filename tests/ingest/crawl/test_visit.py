@@ -1,0 +1,359 @@
+"""One task of a round on real servers: politeness proved by access logs, and every address decided on or put back."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import brotli
+import pytest
+from websites import Answers, Site, drip, drip_headers, endless, links, raw, redirect, site, sites
+
+from millpond.ingest.config import IngestConfig, SiteConfig
+from millpond.ingest.crawl.plan import Host, Item, Round, Task
+from millpond.ingest.crawl.task import Work, fetch
+from millpond.ingest.crawl.traps import url_key
+from millpond.ingest.page import RowBatcher
+from millpond.schemas import FRONTIER, PAGES, WEB_REJECTS
+
+
+class Crawled:
+    """What came of one task that was to fetch some paths of some sites; the law already checked."""
+
+    def __init__(
+        self,
+        folder: Path,
+        servers: Site | Sequence[Site],
+        paths: Sequence[str] = ("/",),
+        items: dict[str, dict[str, Any]] | None = None,
+        host: dict[str, Any] | None = None,
+        stop_after: int | None = None,
+        **settings: Any,
+    ) -> None:
+        self.servers = [servers] if isinstance(servers, Site) else list(servers)
+        folder.mkdir(exist_ok=True)
+        (folder / "owner").write_text("me")
+        usual = {"delay_seconds": 0.0, "timeout_seconds": 5.0, "allow_private": [s.host for s in self.servers]}
+        config = IngestConfig(site=SiteConfig.model_validate({**usual, **settings}))
+        hosts = tuple(
+            Host(
+                host=server.host,
+                items=tuple(
+                    Item(url=url, url_key=url_key(url), **{"depth": 0, "found": "seed", **(items or {}).get(path, {})})
+                    for path in paths
+                    for url in [server.url + path]
+                ),
+                **(host or {}),
+            )
+            for server in self.servers
+        )
+        seeds = tuple(server.url + "/" for server in self.servers)
+        plan = Round(crawl="test", number=1, tasks=1, started_at=datetime.now(UTC), seeds=seeds, new_seeds=())
+        plan.write(folder, [Task(hosts=hosts)])
+        rows = []
+        made = fetch(Work(str(folder), str(folder), "me", plan, config), 0)
+        for tagged in made:
+            rows.append(tagged)
+            if len(rows) == stop_after:
+                made.close()
+        self.pages = [row for tag, row in rows if tag == "page"]
+        self.rejects = [row for tag, row in rows if tag == "reject"]
+        self.events = [row for tag, row in rows if tag == "frontier"]
+        for spec, found in ((PAGES, self.pages), (WEB_REJECTS, self.rejects), (FRONTIER, self.events)):
+            batcher = RowBatcher(spec.schema)
+            for row in found:
+                batcher.add(row)
+        if stop_after is None:
+            asked = Counter(item.url for each in hosts for item in each.items)
+            put_back = [row["url"] for row in self.events if row["verdict"] == "deferred"]
+            decided = [row["url"] for row in (*self.pages, *self.rejects)]
+            assert Counter([*decided, *put_back]) == asked
+            ended = [
+                row["url"]
+                for row in self.events
+                if row["state"] in ("fetched", "refused", "failed") and row["tries"] + 1
+            ]
+            assert Counter(ended) >= Counter(decided)
+
+    @staticmethod
+    def path(url: str) -> str:
+        return urlsplit(url)._replace(scheme="", netloc="").geturl()
+
+    @property
+    def paths(self) -> list[str]:
+        return [self.path(row["url"]) for row in self.pages]
+
+    @property
+    def why(self) -> dict[str, str]:
+        return {self.path(row["url"]): row["reason"] for row in self.rejects}
+
+    @property
+    def put_back(self) -> dict[str, dict[str, Any]]:
+        return {self.path(row["url"]): row for row in self.events if row["verdict"] == "deferred"}
+
+    @property
+    def found(self) -> dict[str, dict[str, Any]]:
+        return {
+            self.path(row["url"]): row for row in self.events if row["state"] == "known" and row["verdict"] is None
+        }
+
+    @property
+    def host(self) -> dict[str, Any]:
+        [event] = [row for row in self.events if row["state"] == "host"]
+        return event
+
+
+def test_nothing_disallowed_is_asked_for_and_the_delay_holds(tmp_path: Path) -> None:
+    rules = (
+        "\ufeffUser-agent: *\nDisallow: /\n\n"
+        "User-agent: millpond\nDisallow: /private\nAllow: /private/open\nCrawl-delay: 0.4\n"
+    )
+    answers: Answers = {
+        "/robots.txt": lambda handler: handler.send(rules.encode(), kind="text/plain"),
+        **dict.fromkeys(("/", "/a", "/private/open"), "<p>page"),
+    }
+    paths = ("/", "/private/x", "/private", "/private/open", "/a")
+    with sites(one=answers, two=answers) as servers:
+        begin = time.monotonic()
+        crawled = Crawled(tmp_path, list(servers.values()), paths, delay_seconds=0.05, user_agent="Millpond/9")
+        took = time.monotonic() - begin
+    for server in servers.values():
+        assert server.asked == ["/robots.txt", "/", "/private/open", "/a"]
+        assert min(server.gaps) >= 0.4 and server.most_open == 1
+        assert {headers["User-Agent"] for _, _, headers in server.log} == {"Millpond/9"}
+    assert took < 2.2  # both at a time
+    assert crawled.why == {"/private/x": "robots", "/private": "robots"}
+    robots = [row for row in crawled.events if row["state"] == "robots"]
+    assert [row["robots"] for row in robots] == [rules.removeprefix("\ufeff")] * 2
+
+
+def test_rules_that_are_fresh_are_not_asked_for_again(tmp_path: Path) -> None:
+    with site({"/": "<p>page", "/x": "<p>x"}) as server:
+        fresh = {"robots": {server.url: {"text": "User-agent: *\nDisallow: /x", "at": datetime.now(UTC)}}}
+        crawled = Crawled(tmp_path, server, ("/", "/x"), host=fresh)
+    assert server.asked == ["/"] and crawled.why == {"/x": "robots"}
+
+
+def test_a_host_that_wants_more_delay_than_is_allowed_is_not_crawled(tmp_path: Path) -> None:
+    with site({"/robots.txt": "User-agent: *\nCrawl-delay: 86400", "/": "x"}) as server:
+        crawled = Crawled(tmp_path, server)
+    assert server.asked == ["/robots.txt"] and "86400 s between requests" in crawled.rejects[0]["detail"]
+
+
+def test_what_sites_say_of_use_and_indexing_is_obeyed_and_recorded(tmp_path: Path) -> None:
+    answers: Answers = {
+        "/robots.txt": "User-agent: *\nContent-Usage: /art train-ai=n\nSitemap: /relative\nSitemap: http://elsewhere/s",
+        "/": links("/from-root") + "<a rel='nofollow' href='/by-nofollow-link'>",
+        "/noindex": "<meta name=robots content=noindex>" + links("/behind-noindex"),
+        "/nofollow": "<meta name=robots content=nofollow>" + links("/behind-nofollow"),
+        "/none": lambda handler: handler.send(links("/behind-none").encode(), X_Robots_Tag="millpond: none"),
+        "/other-bot": lambda handler: handler.send(b"<p>ok", X_Robots_Tag="googlebot: noindex, noai"),
+        "/noai": "<meta name=robots content='noai, noimageai'>" + links("/behind-noai"),
+        "/noimageai": "<meta name=robots content='noimageai'>",
+        "/tdm": lambda handler: handler.send(b"<p>x", tdm_reservation="1"),
+        "/tdm-meta": "<meta name=tdm-reservation content=1>",
+        "/usage": lambda handler: handler.send(b"<p>x", Content_Usage="train-ai=n"),
+        "/art/1": "<p>art",
+    }
+    paths = [path for path in answers if path != "/robots.txt"]
+    with site(answers) as server:
+        crawled = Crawled(tmp_path / "obeyed", server, paths)
+        assert "/art/1" not in server.asked
+        taken = Crawled(tmp_path / "taken", server, paths, obey_reservations=False)
+    assert crawled.paths == ["/", "/nofollow", "/other-bot", "/noimageai"]
+    reserved = dict.fromkeys(("/noai", "/tdm", "/tdm-meta", "/usage", "/art/1"), "reserved")
+    assert crawled.why == {"/noindex": "robots", "/none": "robots", **reserved}
+    assert set(crawled.found) == {"/from-root", "/behind-noindex", "/behind-noai"}
+    assert set(taken.paths) == set(paths) - {"/noindex", "/none"}
+    said = {Crawled.path(row["url"]): row["reservation"] for row in taken.events if row["reservation"]}
+    assert said == {
+        "/noai": "noai; noimageai",
+        "/noimageai": "noimageai",
+        "/tdm": "tdm-reservation=1",
+        "/tdm-meta": "tdm-reservation=1",
+        "/usage": "train-ai=n",
+        "/art/1": "robots.txt train-ai=n",
+    }
+
+
+def test_every_hostile_answer_is_one_row_within_its_limits(tmp_path: Path) -> None:
+    ok = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+    zeros = bytes(50 << 20)
+    bombs = {"gzip": gzip.compress(zeros), "br": brotli.compress(zeros, quality=5)}
+    twice = gzip.compress(gzip.compress(b"<p>twice"))
+    hostile: dict[str, tuple[Any, str]] = {
+        "/drip": (drip, "fetch_failed"),
+        "/drip-headers": (drip_headers, "fetch_failed"),
+        "/endless": (endless, "too_large"),
+        "/bomb-gzip": (lambda h: h.send(bombs["gzip"], Content_Encoding="gzip"), "too_large"),
+        "/bomb-br": (lambda h: h.send(bombs["br"], Content_Encoding="br"), "too_large"),
+        "/cut": (raw(ok + b"Content-Length: 1000\r\n\r\nonly this"), "fetch_failed"),
+        "/length": (raw(ok + b"Content-Length: thousand\r\n\r\nx"), "fetch_failed"),
+        "/no-status": (raw(b"<html>hello"), "fetch_failed"),
+        "/headers": (raw(ok + b"X: " + b"y" * (200 << 10) + b"\r\n\r\n"), "fetch_failed"),
+        "/chunk": (raw(ok + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello"), "fetch_failed"),
+        "/cut-gzip": (
+            lambda h: h.send(gzip.compress(b"<p>hello" * 99)[:-9], Content_Encoding="gzip"),
+            "body_encoding",
+        ),
+        "/image": (lambda h: h.send(b"\x89PNG", kind="image/png"), "not_a_page"),
+        "/nothing": (raw(b""), "fetch_failed"),
+        "/gone": (lambda h: h.send(b"", 410), "http_status"),
+        "/broken": (lambda h: h.send(b"", 500), "http_status"),
+        "/loop": (redirect("/loop"), "redirect"),
+        "/out": (redirect("http://169.254.169.254/latest"), "redirect"),
+        "/mapped": (redirect("http://[::ffff:127.0.0.1]:1/"), "redirect"),
+        "/file": (redirect("file:///etc/passwd"), "redirect"),
+        "/nowhere": (lambda h: h.send(b"", 301), "redirect"),
+    }
+    answers: Answers = {path: answer for path, (answer, _) in hostile.items()}
+    answers["/twice"] = lambda h: h.send(twice, Content_Encoding="gzip, gzip")
+    answers["/good"] = lambda h: h.send(gzip.compress(b"<p>good"), Content_Encoding="gzip")
+    with site(answers) as server:
+        begin = time.monotonic()
+        crawled = Crawled(tmp_path, server, list(answers), timeout_seconds=1.0, max_body_bytes=1 << 20)
+        assert time.monotonic() - begin < 1.2 * 2 + 2  # two of them take their whole time
+    assert sorted(page["body"] for page in crawled.pages) == [b"<p>good", b"<p>twice"]
+    assert crawled.why == {path: reason for path, (_, reason) in hostile.items()}
+    assert set(crawled.found) == {"/loop"}  # known already, which the round's end finds out
+
+
+def test_redirects_end(tmp_path: Path) -> None:
+    with site({"/a": redirect("/b"), "/b": redirect("/c")}) as server:
+        crawled = Crawled(tmp_path, server, ("/a", "/b"), {"/b": {"redirects": 5, "found": "redirect"}})
+    assert crawled.found["/b"]["redirects"] == 1 and crawled.found["/b"]["found"] == "redirect"
+    assert "/c" not in crawled.found and "not followed after 5 redirects" in crawled.rejects[1]["detail"]
+
+
+def test_sitemaps_are_followed(tmp_path: Path) -> None:
+    head = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+    with site({}) as server:
+        listed = head + "".join(f"<url><loc>{url}</loc></url>" for url in (server.url + "/p1", "http://elsewhere/x"))
+        index = head.replace("urlset", "sitemapindex") + f"<sitemap><loc>{server.url}/s2.xml</loc></sitemap>"
+        server.answers |= {
+            "/robots.txt": f"Sitemap: {server.url}/s.xml.gz",
+            "/s.xml.gz": lambda h: h.send(gzip.compress(listed.encode()), kind="application/gzip"),
+            "/index.xml": lambda h: h.send(index.encode(), kind="text/xml"),
+            "/no.xml": "<html>",
+        }
+        kinds = {path: {"found": "sitemap"} for path in ("/s.xml.gz", "/index.xml", "/no.xml")}
+        crawled = Crawled(tmp_path, server, list(kinds), kinds)
+    assert {path: row["found"] for path, row in crawled.found.items()} == {
+        "/s.xml.gz": "sitemap",
+        "/p1": "link",
+        "/s2.xml": "sitemap",
+    }
+    assert set(crawled.why.values()) == {"not_a_page"} and not crawled.pages
+
+
+@pytest.mark.parametrize("wait", ["1", "date"])
+def test_retry_after_is_obeyed_and_the_address_put_back(tmp_path: Path, wait: str) -> None:
+    def throttled(handler: Any) -> None:
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)  # whole seconds: 1 to 2
+        handler.send(b"", 429, Retry_After=date if wait == "date" else wait)
+
+    with site({"/a": throttled, "/b": "<p>b"}) as server:
+        crawled = Crawled(tmp_path, server, ("/a", "/b"), {"/a": {"tries": 1}})
+        assert server.gaps[-1] >= 0.99 and crawled.paths == ["/b"]
+        assert crawled.put_back["/a"]["tries"] == 2
+        again = Crawled(tmp_path / "last", server, ("/a",), {"/a": {"tries": 3}})
+    assert again.why == {"/a": "http_status"}
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "Fri, 99 Foo 2026", "1.5", "Fri, 31 Dec 9999 23:59:59 -2300"])
+def test_without_a_time_it_is_left_for_a_while(tmp_path: Path, value: str) -> None:
+    with site({"/a": lambda h: h.send(b"", 503, Retry_After=value), "/b": "<p>b"}) as server:
+        crawled = Crawled(tmp_path, server, ("/a", "/b"), retry_seconds=600.0, max_crawl_delay_seconds=1.0)
+    assert server.asked == ["/robots.txt", "/a"]
+    until = crawled.put_back["/b"]["next_fetch_at"] - datetime.now(UTC)
+    assert timedelta(seconds=590) < until <= timedelta(seconds=600)
+    assert crawled.host["next_fetch_at"] == crawled.put_back["/a"]["next_fetch_at"]
+
+
+def test_a_dead_host_is_left_for_longer_each_time_and_then_given_up(tmp_path: Path) -> None:
+    with site({}) as server:
+        pass
+    for failures, seconds in ((0, 30), (1, 60), (2, 120)):
+        crawled = Crawled(tmp_path / str(failures), server, ("/a", "/b"), host={"failures": failures})
+        wait = (crawled.put_back["/b"]["next_fetch_at"] - datetime.now(UTC)).total_seconds()
+        assert seconds - 5 < wait <= seconds and crawled.host["tries"] == failures + 1
+    crawled = Crawled(tmp_path / "last", server, ("/a", "/b"), host={"failures": 3})
+    assert crawled.why == {"/a": "robots", "/b": "robots"} and crawled.host["verdict"].startswith(
+        "robots: host given up"
+    )
+    with site({"/a": "<p>back"}) as other:
+        gone = Crawled(tmp_path / "gone", other, ("/a",), host={"given_up": crawled.host["verdict"]})
+    assert not other.log and gone.why == {"/a": "robots"}
+
+
+def test_a_site_without_its_rules_is_off_limits(tmp_path: Path) -> None:
+    with site({"/robots.txt": lambda h: h.send(b"", 503), "/": "<p>x"}) as server:
+        crawled = Crawled(tmp_path, server)
+    assert server.asked == ["/robots.txt"] and set(crawled.put_back) == {"/"}
+
+
+def test_a_private_address_is_refused_at_once(tmp_path: Path) -> None:
+    with site({"/": "<p>secret"}) as server:
+        crawled = Crawled(tmp_path, server, allow_private=())
+    assert (
+        not server.log
+        and crawled.why == {"/": "fetch_failed"}
+        and "not a public address" in crawled.rejects[0]["detail"]
+    )
+
+
+def test_a_page_is_asked_for_again_only_if_it_changed(tmp_path: Path) -> None:
+    def tagged(handler: Any) -> None:
+        same = handler.headers.get("If-None-Match") == '"v1"' and handler.headers.get("If-Modified-Since") == "then"
+        handler.send(b"" if same else b"<p>one", 304 if same else 200, ETag='"v1"', Last_Modified="then")
+
+    with site({"/tagged": tagged, "/same": "<p>same", "/new": "<p>new"}) as server:
+        first = Crawled(tmp_path / "1", server, ("/tagged", "/same", "/new"), refetch_seconds=60)
+        known = {
+            Crawled.path(row["url"]): {key: row[key] for key in ("etag", "last_modified", "payload_digest")}
+            for row in first.events
+            if row["verdict"] == "page"
+        }
+        assert all(row["next_fetch_at"] for row in first.events if row["verdict"] == "page")
+        server.answers["/new"] = "<p>changed"
+        again = Crawled(tmp_path / "2", server, ("/tagged", "/same", "/new"), known, refetch_seconds=60)
+    assert again.why == {"/tagged": "not_modified", "/same": "duplicate_page"} and again.paths == ["/new"]
+    kept = [row for row in again.events if row["verdict"] == "not_modified"]
+    assert kept[0]["etag"] == '"v1"' and kept[0]["next_fetch_at"] and kept[0]["payload_digest"]
+
+
+def test_stopped_and_started_again_nothing_is_lost_or_fetched_thrice(tmp_path: Path) -> None:
+    answers: Answers = {f"/{n}": f"<p>page {n} " + links(f"/{n + 1}") for n in range(30)}
+    answers["/robots.txt"] = "User-agent: *\nDisallow: /7\n"
+    paths = [path for path in answers if path != "/robots.txt"]
+    with site(answers) as server:
+        stopped = [Crawled(tmp_path, server, paths, stop_after=n) for n in (3, 20, 41)]
+        whole = Crawled(tmp_path, server, paths)
+    assert len(whole.pages) == 29 and whole.why == {"/7": "robots"}
+    times = Counter(server.asked)
+    assert set(times) == set(answers) - {"/7"} and max(times.values()) <= 2
+    ids = {row["url"]: row["page_id"] for row in whole.pages}
+    for each in stopped:
+        assert all(ids[row["url"]] == row["page_id"] for row in each.pages)
+
+
+def test_a_chunked_answer_is_whole(tmp_path: Path) -> None:
+    def chunked(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html; charset=windows-1251")
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for piece in ("Привет, ".encode("cp1251"), "мир".encode("cp1251")):
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        handler.wfile.write(b"0\r\n\r\n")
+
+    with site({"/": chunked}) as server:
+        [page] = Crawled(tmp_path, server).pages
+    assert page["body"].decode(page["charset"]) == "Привет, мир"

@@ -1,0 +1,164 @@
+"""Web sites on loopback for tests: each on an address of its own, answering from a table, keeping its access log."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = Callable[["Handler"], None]
+Answers = dict[str, str | Answer]
+
+_hosts = itertools.cycle(f"127.{a}.{b}.{c}" for a in (10, 11) for b in range(200) for c in range(1, 250))
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers from a table of paths; writes down when each path was asked for."""
+
+    protocol_version = "HTTP/1.1"
+    server: Site
+
+    def do_GET(self) -> None:
+        site = self.server
+        site.log.append((time.monotonic(), self.path, dict(self.headers)))
+        with site.counting:
+            self.counted = True
+            site.open += 1
+            site.most_open = max(site.most_open, site.open)
+        try:
+            answer = site.answers.get(self.path, site.otherwise)
+            if answer is None:
+                self.send(b"nothing here", status=404)
+            elif callable(answer):
+                answer(self)
+            else:
+                self.send(answer.encode())
+        finally:
+            self.answered()
+
+    def answered(self) -> None:
+        """From here on the client may have its answer, and begin the next request before this one is left."""
+        with self.server.counting:
+            self.server.open -= self.counted
+            self.counted = False
+
+    def send(self, body: bytes, status: int = 200, kind: str = "text/html", **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.answered()
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet."""
+
+
+class Site(ThreadingHTTPServer):
+    """A site on a loopback address of its own."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, answers: Answers, otherwise: Answer | None = None, host: str | None = None) -> None:
+        super().__init__((host or next(_hosts), 0), Handler)
+        self.answers = answers
+        self.otherwise = otherwise
+        self.log: list[tuple[float, str, dict[str, str]]] = []
+        self.counting = threading.Lock()
+        self.open = self.most_open = 0
+
+    @property
+    def host(self) -> str:
+        return str(self.server_address[0])
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.server_address[1]}"
+
+    @property
+    def asked(self) -> list[str]:
+        return [path for _, path, _ in self.log]
+
+    @property
+    def gaps(self) -> list[float]:
+        """Seconds between requests."""
+        times = [at for at, _, _ in self.log]
+        return [after - before for before, after in itertools.pairwise(times)]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """The crawler hangs up on endless answers: no news."""
+
+
+@contextmanager
+def site(answers: Answers, otherwise: Answer | None = None, host: str | None = None) -> Iterator[Site]:
+    """Serve one site for the length of a block."""
+    with Site(answers, otherwise, host) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def sites(**tables: Answers) -> Iterator[dict[str, Site]]:
+    """Serve several sites, each under a name."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(site(answers)) for name, answers in tables.items()}
+
+
+def links(*paths: str) -> str:
+    """A page that links to some addresses."""
+    return "<html><body>" + " ".join(f"<a href='{path}'>x</a>" for path in paths) + "</body></html>"
+
+
+def redirect(target: str, status: int = 302) -> Answer:
+    return lambda handler: handler.send(b"", status, Location=target)
+
+
+def drip(handler: Handler) -> None:
+    """One byte now and then, for longer than anybody waits."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/html")
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    for _ in range(100):
+        handler.wfile.write(b".")
+        time.sleep(0.1)
+
+
+def drip_headers(handler: Handler) -> None:
+    """One header now and then."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    for n in range(100):
+        handler.wfile.write(b"X-%d: y\r\n" % n)
+        time.sleep(0.1)
+
+
+def endless(handler: Handler) -> None:
+    """A body that does not end."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/html")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+
+
+def raw(data: bytes) -> Answer:
+    """These bytes and the end of the connection."""
+
+    def answer(handler: Handler) -> None:
+        handler.wfile.write(data)
+        handler.close_connection = True
+
+    return answer
