@@ -86,11 +86,12 @@ class RecordReader(DataSourceReader):
         empty: dict[str, Any] = dict.fromkeys(ROW_SCHEMA.names)
         for kind, row in read_rows(partition.part, self.config):
             if kind == "file":
-                began, ended, until = (row.pop(name, None) for name in ("began", "ended", "until"))
+                began, ended, until = (row.get(name) for name in ("began", "ended", "until"))
                 if began is not None and ended != until:
                     raise InputError(
                         f"{row['file']}: its parts do not chain at byte {until}: set split_bytes to the file's size"
                     )
+                row = {field.name: row[field.name] for field in FILE_COLUMNS}
             if batch := batcher.add({**empty, **row, "kind": "reject" if kind == "kinds" else kind}):
                 yield batch
         if batch := batcher.flush():

@@ -20,14 +20,14 @@ from millpond.ingest.config import IngestConfig
 from millpond.ingest.page import Row, RowBatcher
 from millpond.ingest.parts import Part, PartRead, settle
 from millpond.ingest.read import plan, read_rows
-from millpond.schemas import PAGES, TABLES, WEB_REJECTS
+from millpond.schemas import FRONTIER, PAGES, TABLES, WEB_REJECTS
 from millpond.spark import Written, write_by_task
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 #: The table of each kind of row; rows of other kinds are notes for the driver.
-TABLE_OF = {"page": PAGES.name, "reject": WEB_REJECTS.name}
+TABLE_OF = {"page": PAGES.name, "reject": WEB_REJECTS.name, "frontier": FRONTIER.name}
 
 
 @dataclass(frozen=True)
