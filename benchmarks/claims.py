@@ -26,6 +26,8 @@ CLAIMS = (
     ("Personal data found, beside presidio", "privacy", "privacy.md"),
     ("Decontamination: what is found, what it costs", "contamination", "contamination.md"),
     ("Audits: corruptions refused, clean batches passed", "audits", "audits.md"),
+    ("Reading archives beside warcio, fastwarc and datatrove's reader; one large file", "ingest", "ingest.md"),
+    ("A crawl of several hosts: whole, killed at random moments, throughput by hosts", "crawl", "crawl.md"),
     ("Kills, races, partitions, dying and overtaken tasks: nothing lost or doubled", "evidence", "evidence.md"),
 )
 

@@ -1,7 +1,7 @@
-"""The crawler at full size: `python -m benchmarks.crawl SITE [--kills N]` → lines of JSON on stdout.
+"""The crawler at full size: `python -m benchmarks.crawl SITE [--kills N]`, which writes `docs/crawl.md`.
 
 SITE is a folder of static pages (what `make_site.sh DEST` lays out in DEST/www); it is served as several hosts of
-loopback, of which one disallows a part of itself. Shown, each with its numbers and `ok`:
+loopback, of which one disallows a part of itself. Shown, each with its numbers and whether it is as it should be:
 
 - whole: every reachable allowed page stored once, no disallowed hit, no gap shorter than the delay;
 - killed: SIGKILL at random moments, of the process group and of the driver alone, each while a fetch is under way,
@@ -31,6 +31,10 @@ from urllib.parse import unquote, urlsplit
 
 import benchmarks.from_tests  # noqa: F401
 import cluster
+from benchmarks import peer
+from benchmarks.machine import describe
+from benchmarks.page import table
+from benchmarks.pages import ROOT
 from websites import Answers, Handler, Site, links, site
 
 from millpond.ingest.config import PAGE_TYPES
@@ -45,6 +49,35 @@ SERVING_SECONDS = 0.003
 #: Folders of the first host that its robots.txt disallows.
 DISALLOWED = ("/debian-policy/", "/git-doc/RelNotes/")
 SECONDS = 900
+#: (hosts, hosts at a time) whose throughput is measured.
+CROWDS = ((1, 64), (10, 64), (25, 64), (50, 64), (50, 20))
+
+_PAGE = """\
+# Crawling
+
+Written by `python -m benchmarks.crawl` on {date} at commit {commit}.
+
+Machine: {processor}, {cores} cores, {memory_gib} GiB, {system}, Python {python}. The sites are served on loopback by
+the same machine.
+
+## A site of {reachable:,} pages on {hosts} hosts
+
+Real documentation pages, served as {hosts} hosts with a delay of {delay} s between requests; the first host disallows
+a part of itself. What can be reached is found by a walk of its own over the same servers. *Killed*: SIGKILL at {kills}
+random moments, each while a fetch is under way ({fired}), of the process group and of the driver alone in turn, and
+the same command again each time.
+
+{crawls}
+*Most for one address* may be 1, and 2 where there were kills; a disallowed address is never asked for; the least gap
+between the end of one answer and the next request of a host is never shorter than the delay.
+
+## Hosts at a time
+
+Sites of 40 pages, each with a delay of .2 s, so that one host gives at most 5 pages a second. From the first to the
+last request of their pages, so that starting up drops out.
+
+{crowds}
+"""
 
 
 def serving(root: Path, disallowed: Sequence[str]) -> Any:
@@ -235,40 +268,71 @@ def throughput(folder: Path, hosts: int, bound: int, pages: int = 40, delay: flo
     }
 
 
-def main() -> None:
-    """Run what was asked for and print each line as it is known."""
+def main() -> int:
+    """Measure and write the page; 1 where something is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("site", type=Path, help="folder of static pages")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--only", choices=("whole", "killed", "throughput"))
     options = parser.parse_args()
     root = options.site.resolve()
-    failed = False
+    facts = describe(ROOT, peer.pins("datatrove"), 2)
     with tempfile.TemporaryDirectory(prefix="millpond crawl ") as name:
-        for part in ("whole", "killed", "throughput"):
-            if options.only not in (None, part):
-                continue
-            folder = Path(name) / part
+        folders = [Path(name) / part for part in ("whole", "killed", "throughput")]
+        for folder in folders:
             folder.mkdir()
-            if part == "whole":
-                lines = [whole(root, folder)]
-            elif part == "killed":
-                lines = [killed(root, folder, options.kills)]
-            else:
-                lines = [
-                    throughput(folder, hosts, bound)
-                    for hosts, bound in ((1, 64), (10, 64), (25, 64), (50, 64), (50, 20))
-                ]
-                rates = [line["pages_per_second"] for line in lines]
-                lines[0]["ok"] = rates[0] < rates[1] < rates[2] < rates[3] and rates[4] < rates[3]
-            for line in lines:
-                failed |= line.get("code") != 0 or not line.get("ok", True)
-                sys.stdout.write(json.dumps(line) + "\n")
-                sys.stdout.flush()
-            if failed:
-                sys.stderr.write((folder / "log").read_text()[-2000:])
-    sys.exit(1 if failed else 0)
+        crawls = [_said(whole(root, folders[0])), _said(killed(root, folders[1], options.kills))]
+        crowds = [_said(throughput(folders[2], hosts, bound)) for hosts, bound in CROWDS]
+    rates = [line["pages_per_second"] for line in crowds]
+    grows = rates[0] < rates[1] < rates[2] < rates[3] and rates[4] < rates[3]
+    (ROOT / "docs" / "crawl.md").write_text(_page(facts, crawls, crowds))
+    return int(not grows or any(line["code"] or not line.get("ok", True) for line in (*crawls, *crowds)))
+
+
+def _said(line: dict[str, Any]) -> dict[str, Any]:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+    return line
+
+
+def _page(facts: dict[str, Any], crawls: Sequence[dict[str, Any]], crowds: Sequence[dict[str, Any]]) -> str:
+    counted = ("stored", "lost", "doubled", "requests", "most_for_one", "disallowed_hits", "most_connections")
+    titles = ("stored", "lost", "doubled", "requests", "most for one address", "disallowed", "connections to a host")
+    return _PAGE.format(
+        **facts["machine"],
+        date=facts["date"],
+        commit=facts["commit"],
+        python=facts["versions"]["python"],
+        reachable=crawls[0]["reachable"],
+        hosts=crawls[0]["hosts"],
+        delay=DELAY,
+        kills=crawls[1]["kills"],
+        fired=", ".join(f"{n} of the {victim}" for victim, n in sorted(crawls[1]["fired"].items())),
+        crawls=table(
+            ("", *titles, "least gap, ms", ""),
+            [
+                (
+                    line["shown"],
+                    *(f"{line[name]:,}" for name in counted),
+                    f"{line['least_gap'] * 1000:.1f}",
+                    "ok" if line["ok"] else "NOT OK",
+                )
+                for line in crawls
+            ],
+        ),
+        crowds=table(
+            ("hosts", "at a time", "pages/s", "of what the delays allow"),
+            [
+                (
+                    str(line["hosts"]),
+                    str(line["bound"]),
+                    f"{line['pages_per_second']:.1f}",
+                    f"{line['of_possible']:.0%}",
+                )
+                for line in crowds
+            ],
+        ),
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
