@@ -44,6 +44,11 @@ class Part:
     version: str | None = None
     """What the file's content is known by, if it is."""
 
+    @property
+    def whole(self) -> tuple[str, str, int, int, str]:
+        """What all parts of one archive share, and no other has: a WACZ may hold two of one name."""
+        return self.name, self.path, self.begin, self.end, self.refused
+
     def bounds(self, archive: Archive) -> tuple[int | None, int]:
         """Where to begin, None for nowhere, and the first record that is another part's."""
         if self.exact:
@@ -78,7 +83,7 @@ def archives(file: BinaryIO, path: str) -> list[Part]:
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError) as error:
         return [replace(whole, refused=f"not a readable ZIP: {error}")]
     inner = [_stored(file, whole, info) for info in infos if _holds_archive(info.filename)]
-    return inner or [replace(whole, refused=f"no WARC file in its folder {_WACZ_FOLDER}")]
+    return _apart(inner) or [replace(whole, refused=f"no WARC file in its folder {_WACZ_FOLDER}")]
 
 
 def _holds_archive(name: str) -> bool:
@@ -97,6 +102,16 @@ def _stored(file: BinaryIO, whole: Part, info: zipfile.ZipInfo) -> Part:
         begin, refused = min(info.header_offset, whole.end), "not where the directory of the ZIP says"
     end = min(begin + info.compress_size, whole.end)
     return Part(whole.path, f"{whole.path}/{info.filename}", begin, end, begin, end, refused=refused)
+
+
+def _apart(parts: Iterable[Part]) -> list[Part]:
+    """The same, in the file's order; what lies in another one is not read twice."""
+    found, reached = [], 0
+    for part in sorted(parts, key=lambda part: (part.begin, part.end)):
+        overlaps = not part.refused and part.begin < reached
+        found.append(replace(part, refused="overlaps another file in the WACZ") if overlaps else part)
+        reached = reached if found[-1].refused else part.end
+    return found
 
 
 def cut_all(parts: Iterable[Part], part_bytes: int, tasks: int = 1) -> list[Part]:

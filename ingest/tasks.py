@@ -50,21 +50,21 @@ def read_files(
         InputError: a file cannot be read or is no table of texts; no data file is left.
     """
     parts = plan(files, config.split_bytes, spark.sparkContext.defaultParallelism)
-    read: dict[str, list[tuple[PartRead, Written]]] = defaultdict(list)
+    read: dict[tuple[str | int, ...], list[tuple[PartRead, Written]]] = defaultdict(list)
     while parts:
-        touched = {part.name for part in parts}
+        touched = {part.whole for part in parts}
         for done in _read_parts(spark, parts, config, folders):
-            read[done[0].part.name].append(done)
-        whole = Written.together((tables for name in sorted(read) for _, tables in read[name]), folders)
+            read[done[0].part.whole].append(done)
+        whole = Written.together((tables for archive in sorted(read) for _, tables in read[archive]), folders)
         refuse_errors(whole)
         parts = []
-        for name in sorted(touched):
-            written = {id(one): tables for one, tables in read[name]}
-            kept, dropped, again = settle([one for one, _ in read[name]])
+        for archive in sorted(touched):
+            written = {id(one): tables for one, tables in read[archive]}
+            kept, dropped, again = settle([one for one, _ in read[archive]])
             discard(entry for one in dropped for entry in _entries(written[id(one)]))
-            read[name] = [(one, written[id(one)]) for one in kept]
+            read[archive] = [(one, written[id(one)]) for one in kept]
             parts += again
-    whole = Written.together((tables for name in sorted(read) for _, tables in read[name]), folders)
+    whole = Written.together((tables for archive in sorted(read) for _, tables in read[archive]), folders)
     whole.entries[WEB_REJECTS.name] += _count_kinds(whole.notes, folders[WEB_REJECTS.name])
     found = [note for note in whole.notes if note["note"] == "file"]
     archives = [note for note in found if "padding" in note]

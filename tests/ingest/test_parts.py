@@ -209,6 +209,20 @@ def test_what_cannot_be_read_in_a_wacz_is_said(tmp_path: Path) -> None:
         assert count["records"] == 1
 
 
+def test_archives_of_one_name_in_a_wacz_are_two_and_overlapping_ones_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.wacz"
+    with zipfile.ZipFile(path, "w") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.writestr("archive/a.warc", page(0))
+        file.writestr("archive/a.warc", page(1) + page(2))
+        file.filelist.append(file.filelist[1])
+    parts = plan({str(path): None}, 1 << 30)
+    assert [part.refused for part in parts] == ["", "", "overlaps another file in the WACZ"]
+    assert len({part.name for part in parts}) == 1 and len({part.whole for part in parts}) == 3
+    rows = list(read_warc(str(path), WarcConfig()))
+    assert [row["url"].rpartition("/")[2] for tag, row in rows if tag == "page"] == ["0", "1", "2"]
+    assert [row["records"] for tag, row in rows if tag == "file"] == [1, 2, 1]
+
+
 def test_counts_of_a_file_add_up_over_its_parts() -> None:
     data = b"".join(member(page(n, 3000)) + member(record(n, b"x", kind="request")) for n in range(60))
     whole = Part("x.warc.gz", "x.warc.gz", 0, len(data), 0, len(data))
