@@ -12,7 +12,7 @@ import pytest
 from web_files import CANARY, Bucket, Site, serve_bucket, serve_files
 
 from millpond.errors import InputError, MissingExtraError
-from millpond.inputs import address, expand, identify, identity, open_input
+from millpond.inputs import address, expand, identify, identity, open_input, refuse_secrets
 from millpond.storage import _connected
 
 
@@ -117,11 +117,19 @@ def test_web_addresses() -> None:
         expand(["https://host.example/*.warc.gz"])
 
 
-@pytest.mark.parametrize("url", ["https://u:{}@h.example/x", "https://h.example/x?X-Amz-Signature={}&y=1"])
+@pytest.mark.parametrize(
+    "url",
+    ["https://u:{}@h.example/x", "https://{}@h.example/x", "https://h.example/x?X-Amz-Signature={}&y=1"],
+)
 def test_an_address_with_a_key_in_it_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(InputError, match=r"https://h\.example/x: this address holds a key") as raised:
         expand([url.format(CANARY)])
     assert CANARY not in str(raised.value)
+
+
+def test_a_container_is_no_key() -> None:
+    refuse_secrets("abfs://container@account.dfs.core.windows.net/x")
+    refuse_secrets("/folder/a@b")
 
 
 def test_what_is_not_known_or_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from millpond.ingest.job import identities
 from millpond.ingest.page import Row
 from millpond.ingest.publish import TABLES_WRITTEN, publish_pages
 from millpond.ingest.tasks import FilesRead, refuse_errors, tables_of
-from millpond.inputs import expand, open_input
+from millpond.inputs import expand, open_input, refuse_secrets
 from millpond.lake import Lake
 from millpond.progress import spark_bar
 from millpond.publish import Outcome, Run
@@ -45,6 +45,7 @@ def ingest_common_crawl(lake: Lake, index: Sequence[str], config: IngestConfig) 
     Raises:
         InputError: a file is missing, unreadable or no such index, or no page is found; nothing is published.
     """
+    refuse_secrets(config.common_crawl.data)
     files = identities(expand(index))
     run = Run(lake, "ingest", config, {f"index:{file}": identity for file, identity in files.items()})
     if release := run.released(standing=False):

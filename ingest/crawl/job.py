@@ -40,6 +40,7 @@ from millpond.ingest.crawl.traps import url_key
 from millpond.ingest.page import host_of, registered_domain
 from millpond.ingest.publish import sum_of, sums_by_reason
 from millpond.ingest.tasks import TABLE_OF, discard
+from millpond.inputs import refuse_secrets
 from millpond.lake import Lake, Release
 from millpond.progress import bar, note
 from millpond.publish import Mode, Outcome, Run
@@ -98,6 +99,7 @@ class _Crawl:
     """One crawl as one driver does it."""
 
     def __init__(self, lake: Lake, seeds: Sequence[Item], config: IngestConfig) -> None:
+        refuse_secrets(config.site.archive or "")
         self.lake = lake
         self.seeds = seeds
         self.config = config

@@ -28,6 +28,8 @@ from millpond.storage import filesystem, is_url
 _AT_ONCE = 32
 _LIST_BYTES = 1 << 28
 _WEB = ("http://", "https://")
+#: Before the @ of these stands a container, not a user.
+_CONTAINERS = ("abfs", "abfss", "wasb", "wasbs")
 #: Parameters that make an address a key, as those who sign addresses call them.
 _SIGNED = re.compile(r"[?&](?:X-Amz-Signature|X-Goog-Signature|Signature|sig|access_token|token)=", re.I)
 
@@ -39,7 +41,7 @@ def expand(names: Iterable[str]) -> list[str]:
 
     Raises:
         InputError: a path is missing or a folder, a pattern matches no file, a list is empty or too large, or an
-            address holds a password or a signature, which would be kept in the lake.
+            address holds a key, which would be kept in the lake.
         MissingExtraError: a package for a scheme is not installed.
     """
     files: set[str] = set()
@@ -98,6 +100,19 @@ def address(file: str) -> str:
     return file if is_url(file) else Path(file).resolve().as_uri()
 
 
+def refuse_secrets(url: str) -> None:
+    """Refuse an address with a user, a password or a signature in it: what is named ends in the lake's tables.
+
+    Raises:
+        InputError: it has one; the message does not show it.
+    """
+    parts = urlsplit(url)
+    user = parts.username is not None and parts.scheme not in _CONTAINERS
+    if user or parts.password is not None or _SIGNED.search(url):
+        shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+        raise InputError(f"{shown}: this address holds a key, and would be kept in the lake: use s3://, gs://, …")
+
+
 def _listed(name: str) -> list[str]:
     """The lines of a list of names, which may be compressed with gzip."""
     with open_input(next(iter(_remote(name))) if is_url(name) else name) as opened:
@@ -132,9 +147,7 @@ def _remote(url: str) -> set[str]:
     parts = urlsplit(url)
     if parts.scheme == "file":
         return _local(unquote(parts.path))
-    shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-    if parts.password is not None or _SIGNED.search(url):
-        raise InputError(f"{shown}: this address holds a key, and would be kept in the lake: use s3://, gs://, …")
+    refuse_secrets(url)
     if "::" in url:
         raise InputError(f"{url}: chained addresses are not read here: name the file itself")
     system, name = filesystem(url)

@@ -74,3 +74,9 @@ def test_nothing_is_published_where_nothing_is_selected(tmp_path: Path, spark: S
         ingest_common_crawl(lake, [str(tmp_path / "no.parquet")], config("http://127.0.0.1:9"))
     assert lake.release() is None
     assert not list((tmp_path / "lake").rglob("*.parquet"))
+
+
+def test_a_key_in_the_address_of_the_snapshot_is_refused(tmp_path: Path) -> None:
+    lake = Lake.open(str(tmp_path / "lake"))
+    with pytest.raises(InputError, match=r"https://h\.example/: this address holds a key"):
+        ingest_common_crawl(lake, [index(tmp_path / "index.parquet")], config("https://token@h.example/"))

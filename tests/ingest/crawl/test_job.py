@@ -258,3 +258,10 @@ def slowly(body: Any) -> Any:
         handler.send(body.encode())
 
     return answer
+
+
+def test_a_key_in_the_address_of_the_archive_is_refused(lake: Lake) -> None:
+    site_config = SiteConfig(contact="a@b.example", archive="https://u:word@h.example/a")
+    with pytest.raises(InputError, match=r"https://h\.example/a: this address holds a key"):
+        crawl_sites(lake, ["https://a.example/"], IngestConfig(site=site_config))
+    assert not (lake.root / "crawls").exists()
