@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from millpond import __version__
 from millpond.config import StageConfig
@@ -12,6 +12,7 @@ from millpond.config import StageConfig
 KIB, MIB = 1 << 10, 1 << 20
 Bytes = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
+HostName = Annotated[str, StringConstraints(to_lower=True, strip_whitespace=True, min_length=1)]
 
 #: Media types a page may have.
 PAGE_TYPES = ("text/html", "application/xhtml+xml", "text/plain")
@@ -109,9 +110,9 @@ class CommonCrawlConfig(StageConfig):
 
     data: str = "https://data.commoncrawl.org/"
     """What the index's names of WARC files are relative to: any address or folder, such as s3://commoncrawl/."""
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[HostName, ...] = ()
     """Host names; a record is wanted if its host is here or its registered domain in `domains`."""
-    domains: tuple[str, ...] = ()
+    domains: tuple[HostName, ...] = ()
     """Registered domains, with all their hosts."""
     languages: tuple[str, ...] = ()
     """Languages as Common Crawl names them (`eng`, `deu`); the most likely one of a record is compared."""
@@ -120,7 +121,7 @@ class CommonCrawlConfig(StageConfig):
     statuses: tuple[int, ...] = (200,)
     """HTTP statuses."""
     connections: Annotated[int, Field(gt=0)] = 32
-    """Records fetched at a time, over all tasks of this machine."""
+    """Records fetched at a time, over all tasks of the cluster; each task fetches at least one."""
 
 
 class TextConfig(StageConfig):

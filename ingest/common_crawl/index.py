@@ -42,7 +42,7 @@ def captures(file: BinaryIO, name: str, config: CommonCrawlConfig, start: int, e
     """The wanted captures of those row groups of an index file that begin in bytes `start` to `end`, in its order.
 
     Raises:
-        InputError: the file is no Parquet, or lacks a column that is selected by.
+        InputError: the file is no Parquet or damaged, or lacks a column that is selected by.
     """
     try:
         table = pq.ParquetFile(file, pre_buffer=False)
@@ -53,11 +53,14 @@ def captures(file: BinaryIO, name: str, config: CommonCrawlConfig, start: int, e
     if missing:
         raise InputError(f"{name}: no index of Common Crawl: it has no column {', '.join(missing)}")
     ranges = _key_ranges(config)
-    for number in row_groups(table.metadata, start, end):
-        if _may_hold(table.metadata.row_group(number), ranges):
-            for batch in table.iter_batches(_BATCH_ROWS, [number], columns, use_threads=False):
-                chosen = batch.filter(_wanted(batch, config)).select(_PLACE)
-                yield from map(Capture, *(column.to_pylist() for column in chosen.columns))
+    try:
+        for number in row_groups(table.metadata, start, end):
+            if _may_hold(table.metadata.row_group(number), ranges):
+                for batch in table.iter_batches(_BATCH_ROWS, [number], columns, use_threads=False):
+                    chosen = batch.filter(_wanted(batch, config)).select(_PLACE)
+                    yield from map(Capture, *(column.to_pylist() for column in chosen.columns))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{name}: damaged, or no index of Common Crawl: {error}") from error
 
 
 def _deciding(config: CommonCrawlConfig) -> list[str]:

@@ -53,6 +53,7 @@ def chosen(file: io.BytesIO, **settings: Any) -> set[int]:
         ({}, {0, 1, 2, 3, 4}),
         ({"hosts": ("alpha.example",)}, {2}),
         ({"hosts": ("www.alpha.example",)}, {0}),
+        ({"hosts": ("WWW.Alpha.example ",), "domains": ("BETA.example",)}, {0, 3}),
         ({"hosts": ("192.0.2.7",)}, {4}),
         ({"domains": ("alpha.example",)}, {0, 1, 2}),
         ({"domains": ("beta.example",), "hosts": ("alpha.example",)}, {2, 3}),
@@ -118,3 +119,11 @@ def test_a_file_that_is_no_index() -> None:
     assert chosen(index(list(ROWS), without="content_languages")) == {0, 1, 2, 3, 4}  # nobody asked for it
     with pytest.raises(InputError, match="x: not a readable Parquet file"):
         list(captures(io.BytesIO(b"nothing of the kind"), "x", CommonCrawlConfig(), 0, 1 << 40))
+
+
+def test_a_damaged_page_is_an_error_of_the_file() -> None:
+    data = bytearray(index(list(ROWS)).getvalue())
+    place = data.index(b"https://") - 40
+    data[place : place + 30] = b"\xff" * 30
+    with pytest.raises(InputError, match="x: damaged, or no index of Common Crawl: "):
+        list(captures(io.BytesIO(data), "x", CommonCrawlConfig(media_types=(), statuses=()), 0, 1 << 40))
