@@ -9,6 +9,7 @@ anything, all files are of the split `train`.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -68,7 +69,7 @@ def _split(name: str, files: Sequence[str], config: TextConfig) -> list[str]:
 
 def _described(name: str, files: Sequence[str], subset: str | None) -> dict[str, list[str]]:
     """Files by split of one subset."""
-    subsets = {str(each.get("config_name", "default")): each for each in _configs(name)}
+    subsets = {_said(each.get("config_name", "default")): each for each in _configs(name)}
     if not subsets and subset in (None, "default"):
         return _by_name(files)
     if subset is None:
@@ -80,7 +81,7 @@ def _described(name: str, files: Sequence[str], subset: str | None) -> dict[str,
         wanted = "its subsets have no default: set text.subset" if subset is None else f"has no subset {subset!r}"
         raise InputError(f"{name}: {wanted}; there are: {', '.join(sorted(subsets)) or 'none'}")
     about = subsets[subset]
-    below = f"{str(about['data_dir']).strip('/')}/" if about.get("data_dir") else ""
+    below = f"{_said(about['data_dir']).strip('/')}/" if about.get("data_dir") else ""
     own = [path for path in files if path.startswith(below)]
     if "data_files" not in about:
         return _by_name(own)
@@ -96,9 +97,14 @@ def _patterns(name: str, about: dict[str, Any]) -> list[tuple[str, list[str]]]:
         paths = entry.get("path")
         paths = [paths] if isinstance(paths, str) else paths
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-            raise InputError(f"{name}: README.md: data_files names no paths: {str(entry)[:100]}")
-        found.append((str(entry.get("split", "train")), paths))
+            raise InputError(f"{name}: README.md: data_files names no paths: {_said(entry)}")
+        found.append((_said(entry.get("split", "train")), paths))
     return found
+
+
+def _said(value: object) -> str:
+    """A value of a README.md as text; lists and tables in short, for with aliases a few lines make billions of them."""
+    return reprlib.repr(value)[:100] if isinstance(value, list | dict) else str(value)
 
 
 def _matching(files: Sequence[str], patterns: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 A reader cannot know whether that copy is in the lake. So it writes each revisit as unresolved, and before
 publishing `resolve` looks for the page: one whose archive states the same payload digest, the one at the
-address that the revisit refers to if there are several.
+address that the revisit refers to if there are several, or one that begins like it: a long address is cut off.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def resolve(rejects: Sequence[DataFileEntry], pages: Sequence[str], folder: str)
         )
         connection.execute(
             "create table found as select r.filename, r.file_row_number, "
-            "arg_min(p.page_id, (p.url is distinct from r.address, p.page_id)) as page_id "
+            "arg_min(p.page_id, (p.url is distinct from r.address, not starts_with(p.url, r.address), p.page_id)) "
+            "as page_id "
             "from revisits r join (select page_id, url, stated_digest from read_parquet(?, union_by_name = true)) p "
             "on p.stated_digest = r.digest group by all",
             [list(pages)],

@@ -104,6 +104,15 @@ def test_a_readme_that_does_not_do(folder: Path, readme: str, message: str) -> N
         files(folder)
 
 
+@pytest.mark.parametrize("key", ["data_files", "config_name", "data_dir"])
+def test_aliases_of_aliases_are_not_written_out(folder: Path, key: str) -> None:
+    bomb = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 20)}]\n" for n in range(12))
+    (folder / "README.md").write_text(f"---\n{bomb}configs:\n- {key}: *a11\n---\n")
+    with pytest.raises(InputError) as raised:
+        files(folder, split="none")
+    assert len(str(raised.value)) < 1000
+
+
 @pytest.mark.parametrize("readme", ["", "# no head", "---\nlicense: mit\n---\n", "---\n- a list\n---\n"])
 def test_a_readme_that_says_nothing(folder: Path, readme: str) -> None:
     (folder / "README.md").write_text(readme)
