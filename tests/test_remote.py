@@ -18,6 +18,7 @@ from millpond import patience, remote
 from millpond.errors import InputError
 from millpond.patience import Patience
 from millpond.remote import Range, open_remote, read_range, read_ranges
+from millpond.sources import Status
 from millpond.storage import _connected, adopt
 
 DATA = random.Random(7).randbytes(5 << 20)
@@ -333,3 +334,8 @@ def test_other_filesystems(tmp_path: Path) -> None:
     assert read_range("memory://folder/x", 5, 5, QUICK) == DATA[5:10]
     with pytest.raises(InputError, match="no such file"):
         remote.identity("memory://folder/y", QUICK)
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("²", None), ("1²", None), ("soon", None), ("", None)])
+def test_a_retry_after_that_is_no_number_is_none(said: str, seconds: float | None) -> None:
+    assert patience.status_of(Status(503, {"Retry-After": said})) == (503, seconds)

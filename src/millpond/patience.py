@@ -162,7 +162,7 @@ def status_of(error: BaseException) -> tuple[int | None, float | None]:
             numbers.append(about.get("HTTPStatusCode"))
             headers = about.get("HTTPHeaders", {})
         for number in numbers:
-            if str(number).isdigit() and 300 <= int(str(number)) < 600:
+            if str(number).isdecimal() and 300 <= int(str(number)) < 600:
                 return int(str(number)), _retry_after(headers)
         seen = seen.__cause__ or seen.__context__
     return None, None
@@ -170,7 +170,7 @@ def status_of(error: BaseException) -> tuple[int | None, float | None]:
 
 def _retry_after(headers: Any) -> float | None:
     text = next((str(value).strip() for name, value in headers.items() if name.lower() == "retry-after"), "")
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     with suppress(ValueError, TypeError):
         when = parsedate_to_datetime(text)

@@ -40,7 +40,9 @@ def job_main(
     for name, meaning in (flags or {}).items():
         parser.add_argument(f"--{name}", action="store_true", help=meaning)
     if paths:
-        parser.add_argument("paths", nargs="+", help="files to read: paths, URLs, patterns, @list")
+        parser.add_argument(
+            "paths", nargs="+", help="what to read: paths, URLs, patterns, @list; of a crawl, where it starts"
+        )
     options = parser.parse_args(arguments)
     try:
         work = prepare(options)
