@@ -7,13 +7,13 @@ capture ends as a page or a reject.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 
 from millpond import faults
 from millpond.errors import InputError
-from millpond.ingest.common_crawl.index import captures
+from millpond.ingest.common_crawl.index import Capture, captures
 from millpond.ingest.common_crawl.records import read_captures
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import identities
@@ -79,15 +79,19 @@ def _parts(file: str, version: str, tasks: int) -> Iterator[IndexPart]:
 
 
 def _rows(part: IndexPart, config: IngestConfig, connections: int) -> Iterator[Row]:
-    """Rows of one part of the index, and last how many records and bytes that was."""
+    """Rows of one part of the index, and last how many captures it selects and of how many bytes."""
     records = size = 0
+
+    def counted(file: BinaryIO) -> Iterator[Capture]:
+        nonlocal records, size
+        for capture in captures(file, part.file, config.common_crawl, part.start, part.end):
+            records += 1
+            size += capture.length or 0
+            yield capture
+
     try:
         with open_input(part.file, part.version) as file:
-            chosen = captures(file, part.file, config.common_crawl, part.start, part.end)
-            for row in read_captures(chosen, config, connections):
-                records += 1
-                size += row[1]["source_length" if row[0] == "page" else "length"] or 0
-                yield row
+            yield from read_captures(counted(file), config, connections)
     except InputError as error:
         yield "error", {"file": part.file, "detail": str(error)}
         return

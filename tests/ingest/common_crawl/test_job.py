@@ -11,7 +11,8 @@ from warcs import member, record
 from web_files import Site, serve_files
 
 from millpond.errors import InputError
-from millpond.ingest.common_crawl.job import ingest_common_crawl
+from millpond.ingest.common_crawl import job
+from millpond.ingest.common_crawl.job import IndexPart, ingest_common_crawl
 from millpond.ingest.config import IngestConfig
 from millpond.lake import Lake
 
@@ -80,3 +81,25 @@ def test_a_key_in_the_address_of_the_snapshot_is_refused(tmp_path: Path) -> None
     lake = Lake.open(str(tmp_path / "lake"))
     with pytest.raises(InputError, match=r"https://h\.example/: this address holds a key"):
         ingest_common_crawl(lake, [index(tmp_path / "index.parquet")], config("https://token@h.example/"))
+
+
+def test_what_is_counted_is_what_is_selected_and_not_what_became_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a row that is lost on the way is one that the ledger misses."""
+    path = index(tmp_path / "index.parquet")
+    with serve_files(Site({f"/{FILE}": b"".join(MEMBERS)})) as site:
+        part = IndexPart(path, "", 0, 1 << 40)
+        rows = list(job._rows(part, config(site.url), 4))
+        read = job.read_captures
+        monkeypatch.setattr(job, "read_captures", lambda *arguments: list(read(*arguments))[1:])
+        lossy = list(job._rows(part, config(site.url), 4))
+    assert len(lossy) == len(rows) - 1 == len(MEMBERS)
+    assert (
+        rows[-1]
+        == lossy[-1]
+        == (
+            "file",
+            {"file": path, "records": len(MEMBERS), "bytes": sum(map(len, MEMBERS))},
+        )
+    )
