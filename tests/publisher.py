@@ -36,7 +36,9 @@ def publish_one(lake: Lake, name: str, number: int, mode: Mode) -> bool:
     row = {"file": f"{name}-{number}", "offset": number, "reason": "damaged", "detail": name, "records": 1}
     seen = datetime.fromtimestamp(number, UTC)
     run.stage_rows("web.rejects", [row], mode)
-    run.stage_rows("web.frontier", [{"url": f"http://{name}/{number}", "state": "fetched", "seen_at": seen}], mode)
+    url = f"http://{name}/{number}"
+    event = {"crawl": name, "url": url, "url_key": url, "state": "fetched", "seen_at": seen, "round": 1}
+    run.stage_rows("web.frontier", [event], mode)
     run.ledger.add("records", "in", 1)
     run.ledger.add("records", "rejected", 1, "damaged")
     return run.publish(audit).run_id == run.run_id

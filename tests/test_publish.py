@@ -225,3 +225,21 @@ def test_a_refusal_on_a_new_lake_says_nothing_besides(lake: Lake, caplog: pytest
     with pytest.raises(AuditError):
         run.publish(refuse)
     assert not caplog.records and set(lake.table("web.rejects").refs()) == {"main"}
+
+
+def test_what_cannot_be_kept_changes_nothing_of_what_is_said(
+    lake: Lake, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Lake, run_id: str, *, done: bool) -> None:
+        raise OSError("the bucket is full")
+
+    def refuse(batch: Batch) -> list[dict[str, object]]:
+        raise AuditError("no")
+
+    monkeypatch.setattr(Lake, "keep_run", full)
+    assert publish_one(lake, "a", 0, Mode.APPEND)
+    assert lake.release() is not None and "stays in" in caplog.text and "the bucket is full" in caplog.text
+    run = Run(lake, "ingest", Settings(name="b", number=0), {})
+    run.stage_rows("web.rejects", [{"reason": "damaged", "records": 1}], Mode.APPEND)
+    with pytest.raises(AuditError):
+        run.publish(refuse)

@@ -183,8 +183,16 @@ class Run:
             release = self._publish(audit, rebase)
             done = True
         finally:
-            self.lake.keep_run(self.run_id, done=done)
+            self._keep(done=done)
         return release
+
+    def _keep(self, *, done: bool) -> None:
+        """Put what the run keeps into the lake; what became of the run stands already, and is what is said of it."""
+        try:
+            self.lake.keep_run(self.run_id, done=done)
+        except Exception as error:  # each filesystem has its own
+            folder = self.lake.run_folder(self.run_id)
+            log.warning("%s: could not be put into the lake, and stays in %s: %s", self.run_id, folder, error)
 
     def _publish(self, audit: Audit, rebase: Rebase | None) -> Release:
         replaces = any(item.mode is Mode.REPLACE for item in self._staged.values())
