@@ -11,7 +11,7 @@ from millpond.ingest.page import Row
 from millpond.ingest.parts import Part, archives, cut_all
 from millpond.ingest.text import TEXT_SUFFIXES, read_text
 from millpond.ingest.warc import read_part
-from millpond.inputs import open_input
+from millpond.inputs import open_input, refuse_changed
 
 
 def plan(files: Mapping[str, str | None], part_bytes: int, tasks: int = 1) -> list[Part]:
@@ -37,13 +37,21 @@ def plan(files: Mapping[str, str | None], part_bytes: int, tasks: int = 1) -> li
 def read_rows(part: Part, config: IngestConfig) -> Iterator[Row]:
     """Tagged rows of one part.
 
-    What is wrong with the file as a whole comes as a row `error` too, so that a driver can say it in one line.
+    What is wrong with the file as a whole comes as a row `error` too, in place of the last one, so that a driver can
+    say it in one line; that it has changed, too.
     """
     try:
-        if part.path.endswith(TEXT_SUFFIXES):
-            yield from read_text(part.path, config.text, crawl=config.crawl, version=part.version)
-        else:
-            with open_input(part.path, part.version) as file:
-                yield from read_part(file, part, config.warc, crawl=config.crawl)
+        for row in _rows(part, config):
+            if row[0] == "file":
+                refuse_changed(part.path, part.version)
+            yield row
     except InputError as error:
         yield "error", {"file": part.path, "detail": str(error)}
+
+
+def _rows(part: Part, config: IngestConfig) -> Iterator[Row]:
+    if part.path.endswith(TEXT_SUFFIXES):
+        yield from read_text(part.path, config.text, crawl=config.crawl, version=part.version)
+    else:
+        with open_input(part.path, part.version) as file:
+            yield from read_part(file, part, config.warc, crawl=config.crawl)

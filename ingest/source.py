@@ -25,8 +25,9 @@ from millpond.ingest.config import IngestConfig
 from millpond.ingest.page import RowBatcher
 from millpond.ingest.parts import Part
 from millpond.ingest.read import plan, read_rows
-from millpond.inputs import expand
+from millpond.inputs import expand, identity
 from millpond.schemas import LONG, PAGES, STRING, WEB_REJECTS
+from millpond.storage import is_url
 
 #: The count of a file: how many records, fetches or rows were found in it.
 FILE_COLUMNS = (pa.field("file", STRING), pa.field("records", LONG), pa.field("bytes", LONG))
@@ -76,7 +77,8 @@ class RecordReader(DataSourceReader):
 
     def partitions(self) -> Sequence[InputPartition]:
         """One per part."""
-        return [FilePartition(part) for part in plan(dict.fromkeys(self.paths), self.config.split_bytes)]
+        versions = {path: identity(path) if is_url(path) else None for path in self.paths}
+        return [FilePartition(part) for part in plan(versions, self.config.split_bytes)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Batches of one part's rows."""

@@ -20,7 +20,7 @@ from millpond.ingest.job import identities
 from millpond.ingest.page import Row
 from millpond.ingest.publish import TABLES_WRITTEN, publish_pages
 from millpond.ingest.tasks import FilesRead, refuse_errors, tables_of
-from millpond.inputs import expand, open_input, refuse_secrets
+from millpond.inputs import expand, open_input, refuse_changed, refuse_secrets
 from millpond.lake import Lake
 from millpond.progress import spark_bar
 from millpond.publish import Outcome, Run
@@ -92,6 +92,7 @@ def _rows(part: IndexPart, config: IngestConfig, connections: int) -> Iterator[R
     try:
         with open_input(part.file, part.version) as file:
             yield from read_captures(counted(file), config, connections)
+        refuse_changed(part.file, part.version)
     except InputError as error:
         yield "error", {"file": part.file, "detail": str(error)}
         return

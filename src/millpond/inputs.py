@@ -95,6 +95,16 @@ def open_input(file: str, version: str | None = None) -> BinaryIO:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
 
 
+def refuse_changed(file: str, version: str | None) -> None:
+    """Refuse a remote file that is another by now than `version`, if that is known; a local one is not looked at.
+
+    Raises:
+        InputError: it has changed, or is gone.
+    """
+    if version is not None and is_url(file):
+        open_input(file, version).close()
+
+
 def address(file: str) -> str:
     """The file as a URL."""
     return file if is_url(file) else Path(file).resolve().as_uri()

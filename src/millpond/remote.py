@@ -1,8 +1,8 @@
 """Reading files of other machines: forward in large blocks or by ranges, going on after every passing fault.
 
 A file is streamed and never fetched to disk first. A read that fails is repeated from the byte where it stopped, as
-`millpond.patience` says. A file that changes while it is read is an error: what is read never becomes a mixture of
-what it was and what it is.
+`millpond.patience` says. A file that changes while it is read is an error: a web server's with its next answer, any
+other at its end. Who reads only some of a file looks at it once more (`millpond.inputs.refuse_changed`).
 """
 
 from __future__ import annotations

@@ -9,12 +9,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import pytest
 import zstandard
 from archives import write_warc
+from warcs import member, record
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
+from millpond.ingest.source import FilePartition, RecordReader
 from millpond.ingest.page import Row
 from millpond.ingest.read import plan, read_rows
 
@@ -55,3 +58,19 @@ def test_other_files_are_archives_and_errors_are_rows(tmp_path: Path) -> None:
 def test_reading_needs_no_spark() -> None:
     code = "import sys, millpond.ingest.read; sys.exit('pyspark' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_archive_that_is_replaced_while_a_part_of_it_is_read() -> None:
+    """A part ends before the file does, where the reader of the file would see it."""
+    memory = fsspec.filesystem("memory")
+    data = b"".join(member(record(number)) for number in range(4000))
+    memory.pipe_file("/read/x.warc.gz", data)
+    reader = RecordReader(["memory://read/x.warc.gz"], IngestConfig(split_bytes=len(data) // 4))
+    parts = [each.part for each in reader.partitions() if isinstance(each, FilePartition)]
+    assert len(parts) > 1 and parts[0].version is not None
+    rows = read_rows(parts[0], IngestConfig())
+    first = next(rows)
+    memory.pipe_file("/read/x.warc.gz", data[:-1])
+    rest = list(rows)
+    assert first[0] == "page" and "file" not in [kind for kind, _ in rest]
+    assert rest[-1][0] == "error" and "has changed since it was first looked at" in rest[-1][1]["detail"]
