@@ -103,7 +103,7 @@ def _patterns(name: str, about: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def _said(value: object) -> str:
-    """A value of a README.md as text; lists and tables in short, for with aliases a few lines make billions of them."""
+    """A value of a README.md as text; lists and tables in short, for aliases make billions of a few lines."""
     return reprlib.repr(value)[:100] if isinstance(value, list | dict) else str(value)
 
 

@@ -17,9 +17,9 @@ from warcs import member, record
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
-from millpond.ingest.source import FilePartition, RecordReader
 from millpond.ingest.page import Row
 from millpond.ingest.read import plan, read_rows
+from millpond.ingest.source import FilePartition, RecordReader
 
 
 def read(path: Path, config: IngestConfig) -> list[Row]:

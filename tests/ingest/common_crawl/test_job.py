@@ -11,7 +11,7 @@ from warcs import member, record
 from web_files import Site, serve_files
 
 from millpond.errors import InputError
-from millpond.ingest.common_crawl import job
+from millpond.ingest.common_crawl import job, records
 from millpond.ingest.common_crawl.job import IndexPart, ingest_common_crawl
 from millpond.ingest.config import IngestConfig
 from millpond.lake import Lake
@@ -91,7 +91,7 @@ def test_what_is_counted_is_what_is_selected_and_not_what_became_of_it(
     with serve_files(Site({f"/{FILE}": b"".join(MEMBERS)})) as site:
         part = IndexPart(path, "", 0, 1 << 40)
         rows = list(job._rows(part, config(site.url), 4))
-        read = job.read_captures
+        read = records.read_captures
         monkeypatch.setattr(job, "read_captures", lambda *arguments: list(read(*arguments))[1:])
         lossy = list(job._rows(part, config(site.url), 4))
     assert len(lossy) == len(rows) - 1 == len(MEMBERS)
