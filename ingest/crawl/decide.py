@@ -130,7 +130,8 @@ class Decider:
         said = PageLinks(())
         if media_type in _HTML:
             said = page_links(body.decode(codec, "replace"), answer.url, self.robot)
-        directives = said.directives | robots_directives(answer.header("x-robots-tag") or "", self.robot)
+        tags = answer.all_of("x-robots-tag")
+        directives = said.directives.union(*(robots_directives(tag, self.robot) for tag in tags))
         if not directives & {"nofollow", "none"}:
             found.links += [(url, item.depth + 1, events.LINK, 0) for url in said.links]
         found.reserved += [*reserved_by_directives(directives), *said.reserved]

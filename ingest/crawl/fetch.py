@@ -57,8 +57,12 @@ class Answer:
 
     def header(self, name: str) -> str | None:
         """Values of a header joined with commas; None where there is none."""
-        values = [value for key, value in self.headers if key.lower() == name]
+        values = self.all_of(name)
         return ", ".join(values) if values else None
+
+    def all_of(self, name: str) -> list[str]:
+        """Values of a header, one for each time it was sent."""
+        return [value for key, value in self.headers if key.lower() == name]
 
 
 @dataclass(frozen=True, slots=True)

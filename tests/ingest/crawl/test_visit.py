@@ -155,6 +155,10 @@ def test_what_sites_say_of_use_and_indexing_is_obeyed_and_recorded(tmp_path: Pat
         "/nofollow": "<meta name=robots content=nofollow>" + links("/behind-nofollow"),
         "/none": lambda handler: handler.send(links("/behind-none").encode(), X_Robots_Tag="millpond: none"),
         "/other-bot": lambda handler: handler.send(b"<p>ok", X_Robots_Tag="googlebot: noindex, noai"),
+        "/two-tags": raw(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Robots-Tag: googlebot: nofollow\r\n"
+            b"X-Robots-Tag: noindex\r\nContent-Length: 2\r\n\r\nok"
+        ),
         "/noai": "<meta name=robots content='noai, noimageai'>" + links("/behind-noai"),
         "/noimageai": "<meta name=robots content='noimageai'>",
         "/tdm": lambda handler: handler.send(b"<p>x", tdm_reservation="1"),
@@ -169,9 +173,9 @@ def test_what_sites_say_of_use_and_indexing_is_obeyed_and_recorded(tmp_path: Pat
         taken = Crawled(tmp_path / "taken", server, paths, obey_reservations=False)
     assert crawled.paths == ["/", "/nofollow", "/other-bot", "/noimageai"]
     reserved = dict.fromkeys(("/noai", "/tdm", "/tdm-meta", "/usage", "/art/1"), "reserved")
-    assert crawled.why == {"/noindex": "robots", "/none": "robots", **reserved}
+    assert crawled.why == {**dict.fromkeys(("/noindex", "/none", "/two-tags"), "robots"), **reserved}
     assert set(crawled.found) == {"/from-root", "/behind-noindex", "/behind-noai"}
-    assert set(taken.paths) == set(paths) - {"/noindex", "/none"}
+    assert set(taken.paths) == set(paths) - {"/noindex", "/none", "/two-tags"}
     said = {Crawled.path(row["url"]): row["reservation"] for row in taken.events if row["reservation"]}
     assert said == {
         "/noai": "noai; noimageai",
