@@ -37,9 +37,10 @@ class WarcConfig(StageConfig):
 class SiteConfig(StageConfig):
     """Crawling sites."""
 
-    user_agent: str = f"Millpond/{__version__}"
-    """Sent with every request, with the contact; robots.txt rules are matched with its product name."""
-    contact: str = ""
+    user_agent: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[!-~]+)?( [ -~]*)?$")] = f"Millpond/{__version__}"
+    """Sent with every request, with the contact; robots.txt rules are matched with its product name, which stands
+    first, with its version behind a slash and what else there is to say behind a blank: ASCII, all of it."""
+    contact: Annotated[str, Field(pattern=r"^[ -~]*$")] = ""
     """Web or e-mail address of who runs the crawl; needed for any host that is not this machine."""
     scope: Literal["host", "domain"] = "host"
     """What is visited: the hosts of the start addresses, or all hosts of their registered domains."""

@@ -16,6 +16,7 @@ from millpond.ingest.crawl.fetch import Answer, Failure
 from millpond.ingest.crawl.journal import Kept
 from millpond.ingest.crawl.links import PageLinks, canonical_url, page_links
 from millpond.ingest.crawl.plan import Item
+from millpond.ingest.crawl.robots import product
 from millpond.ingest.crawl.scope import Scope
 from millpond.ingest.crawl.signals import (
     IMAGES_ONLY,
@@ -50,7 +51,7 @@ class Decider:
     @property
     def robot(self) -> str:
         """The product name of the user agent, which robots.txt and robots directives know us by."""
-        return self.config.user_agent.partition("/")[0].strip().lower()
+        return product(self.config.user_agent)
 
     def decide(self, item: Item, kept: Kept, reserved: list[str]) -> list[Row]:
         """Rows for a fetched address; `reserved` is what robots.txt said of its use."""

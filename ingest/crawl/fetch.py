@@ -115,7 +115,7 @@ class Fetcher:
         Args:
             url: a canonical http or https address.
             max_bytes: where the body is cut, if not where the configuration says.
-            headers: sent beside the usual ones.
+            headers: sent beside the usual ones; see `may_be_sent`.
         """
         limit = self._config.max_body_bytes if max_bytes is None else max_bytes
         fetched_at = datetime.now(UTC)
@@ -125,7 +125,7 @@ class Fetcher:
         try:
             async with (
                 asyncio.timeout(self._config.timeout_seconds),
-                self._pool.stream("GET", url, headers=[*self.headers, *(headers or {}).items()]) as response,
+                self._pool.stream("GET", url, headers=_encoded([*self.headers, *(headers or {}).items()])) as response,
             ):
                 head = _head(response)
                 async for piece in response.aiter_stream():
@@ -152,6 +152,15 @@ def _head(response: httpcore.Response) -> tuple[int, str, Headers, str | None]:
     phrase = response.extensions.get("reason_phrase", b"").decode("latin-1")
     peer = response.extensions["network_stream"].get_extra_info("server_addr")
     return response.status, phrase, headers, str(peer[0]) if peer else None
+
+
+def may_be_sent(value: str) -> bool:
+    """Whether a header can have a value, which somebody else chose: Latin-1 without control characters."""
+    return value.isprintable() and all(ord(c) < 256 for c in value)
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
 
 
 def _said(error: Exception) -> str:

@@ -333,6 +333,14 @@ def test_a_page_is_asked_for_again_only_if_it_changed(tmp_path: Path) -> None:
     assert kept[0]["etag"] == '"v1"' and kept[0]["next_fetch_at"] and kept[0]["payload_digest"]
 
 
+def test_what_no_header_can_hold_is_not_sent_back(tmp_path: Path) -> None:
+    items = {"/a": {"etag": '"\u00e9"', "last_modified": "\u6628\u65e5"}, "/b": {"etag": "a\r\nX: y"}}
+    with site({"/a": "<p>a", "/b": "<p>b"}) as server:
+        assert Crawled(tmp_path, server, ("/a", "/b"), items).paths == ["/a", "/b"]
+    [sent, other] = [headers for _, path, headers in server.log if path != "/robots.txt"]
+    assert sent["If-None-Match"] == '"\u00e9"' and "If-Modified-Since" not in sent and "If-None-Match" not in other
+
+
 def test_stopped_and_started_again_nothing_is_lost_or_fetched_thrice(tmp_path: Path) -> None:
     answers: Answers = {f"/{n}": f"<p>page {n} " + links(f"/{n + 1}") for n in range(30)}
     answers["/robots.txt"] = "User-agent: *\nDisallow: /7\n"
