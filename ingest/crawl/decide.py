@@ -25,7 +25,7 @@ from millpond.ingest.crawl.signals import (
     robots_directives,
 )
 from millpond.ingest.crawl.sitemaps import read_sitemap
-from millpond.ingest.crawl.traps import trap
+from millpond.ingest.crawl.traps import trap, url_key
 from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.page import Rejected, Row, page_row, reject_row
 from millpond.reasons import Reason
@@ -67,6 +67,10 @@ class Decider:
             rows.append(("page", page))
             fields |= {"payload_digest": page["payload_digest"], "next_fetch_at": self._again(kept)}
             state, verdict = events.FETCHED, events.PAGE
+        except _Respelled as other:
+            fields |= {"verdict": events.DEFERRED, "next_fetch_at": at, "etag": item.etag}
+            fields |= {"last_modified": item.last_modified}
+            return [("frontier", self.events.of(other.item, at, events.KNOWN, **fields))]
         except Rejected as problem:
             rows.append(self.reject(item, problem.reason, problem.detail, kept))
             state, verdict = (events.FETCHED if answer else events.FAILED), str(problem.reason)
@@ -178,6 +182,8 @@ class Decider:
             return f"{answer.status} to another host, not followed: {target}"
         if item.redirects >= self.config.max_redirects:
             return f"{answer.status} not followed after {item.redirects} redirects: {target}"
+        if target != item.url and url_key(target) == item.url_key:
+            raise _Respelled(item.model_copy(update={"url": target, "redirects": item.redirects + 1}))
         found.links.append((target, item.depth, events.REDIRECT, item.redirects + 1))
         return f"{answer.status} to {target}"
 
@@ -186,6 +192,13 @@ class Decider:
         found.links += [(url, item.depth + 1, events.LINK, 0) for url in sitemap.pages]
         found.links += [(url, item.depth + 1, events.SITEMAP, 0) for url in sitemap.sitemaps]
         return f"a sitemap of {len(sitemap.pages) + len(sitemap.sitemaps)} addresses"
+
+
+class _Respelled(Exception):
+    """A redirect to another spelling of the same address, by which it is to be asked for from now on."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
 
 
 class _Found:

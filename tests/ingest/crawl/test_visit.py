@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ class Crawled:
         items: dict[str, dict[str, Any]] | None = None,
         host: dict[str, Any] | None = None,
         stop_after: int | None = None,
+        moved: dict[str, str] | None = None,
         **settings: Any,
     ) -> None:
         self.servers = [servers] if isinstance(servers, Site) else list(servers)
@@ -71,7 +73,7 @@ class Crawled:
             for row in found:
                 batcher.add(row)
         if stop_after is None:
-            asked = Counter(item.url for each in hosts for item in each.items)
+            asked = Counter((moved or {}).get(item.url, item.url) for each in hosts for item in each.items)
             put_back = [row["url"] for row in self.events if row["verdict"] == "deferred"]
             decided = [row["url"] for row in (*self.pages, *self.rejects)]
             assert Counter([*decided, *put_back]) == asked
@@ -236,6 +238,20 @@ def test_redirects_end(tmp_path: Path) -> None:
     assert "/c" not in crawled.found and "not followed after 5 redirects" in crawled.rejects[1]["detail"]
 
 
+def test_an_address_goes_on_by_the_spelling_it_redirects_to(tmp_path: Path) -> None:
+    with site({"/p?b=1&a=2": redirect("/p?a=2&b=1"), "/p?a=2&b=1": "<p>one"}) as server:
+        asked, target = (server.url + path for path in ("/p?b=1&a=2", "/p?a=2&b=1"))
+        crawled = Crawled(tmp_path / "1", server, ("/p?b=1&a=2",), moved={asked: target})
+        [known] = crawled.put_back.values()
+        assert known["url"] == target and known["url_key"] == url_key(asked) and not crawled.rejects
+        assert known["redirects"] == 1 and known["tries"] == 1 and known["next_fetch_at"] < datetime.now(UTC)
+        again = {key: known[key] for key in ("redirects", "tries")}
+        assert Crawled(tmp_path / "2", server, ("/p?a=2&b=1",), {"/p?a=2&b=1": again}).paths == ["/p?a=2&b=1"]
+        server.answers["/p?a=2&b=1"] = redirect("/p?b=1&a=2")
+        last = Crawled(tmp_path / "3", server, ("/p?b=1&a=2",), {"/p?b=1&a=2": {"redirects": 5}})
+    assert last.why == {"/p?b=1&a=2": "redirect"}
+
+
 def test_sitemaps_are_followed(tmp_path: Path) -> None:
     head = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
     with site({}) as server:
@@ -354,6 +370,19 @@ def test_stopped_and_started_again_nothing_is_lost_or_fetched_thrice(tmp_path: P
     ids = {row["url"]: row["page_id"] for row in whole.pages}
     for each in stopped:
         assert all(ids[row["url"]] == row["page_id"] for row in each.pages)
+
+
+def test_a_task_whose_rows_nobody_wants_ends(tmp_path: Path) -> None:
+    paths = [f"/{n}" for n in range(99)]
+    with site({}) as server:
+
+        def stop() -> None:  # decided without a fetch, they fill the queue at once
+            Crawled(tmp_path, server, paths, host={"given_up": "fetch_failed: gone"}, stop_after=1)
+
+        thread = threading.Thread(target=stop, daemon=True)
+        thread.start()
+        thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_a_chunked_answer_is_whole(tmp_path: Path) -> None:
