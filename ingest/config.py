@@ -81,6 +81,8 @@ class SiteConfig(StageConfig):
     """Links followed from a start address."""
     max_redirects: Annotated[int, Field(ge=0)] = 5
     """Redirects followed one after the other."""
+    max_page_links: Annotated[int, Field(gt=0)] = 10_000
+    """Links of one page; further ones are not followed, and counted as often as they stand there."""
     max_url_chars: Annotated[int, Field(gt=0)] = 2083
     """Links to longer addresses are not followed."""
     max_path_segments: Annotated[int, Field(gt=0)] = 20

@@ -60,6 +60,15 @@ class Answer:
         values = self.all_of(name)
         return ", ".join(values) if values else None
 
+    @property
+    def location(self) -> str | None:
+        """Where it redirects to; bytes beyond ASCII are UTF-8, as browsers take them, or else Latin-1."""
+        value = self.header("location")
+        try:
+            return value and value.encode("latin-1").decode()
+        except UnicodeError:
+            return value
+
     def all_of(self, name: str) -> list[str]:
         """Values of a header, one for each time it was sent."""
         return [value for key, value in self.headers if key.lower() == name]

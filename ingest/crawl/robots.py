@@ -150,8 +150,7 @@ async def fetch_robots(get: Get, site: str) -> RobotsFile | Failure:
             return _off_limits(start, "its answer is cut short", answer.fetched_at)
         if 200 <= answer.status < 300:
             return _parsed(start, answer)
-        location = answer.header("location")
-        target = canonical_url(location, url) if location else None
+        target = canonical_url(answer.location, url) if answer.location else None
         if not 300 <= answer.status < 400 or target is None:
             break
         url = target

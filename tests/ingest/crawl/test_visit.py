@@ -252,6 +252,16 @@ def test_an_address_goes_on_by_the_spelling_it_redirects_to(tmp_path: Path) -> N
     assert last.why == {"/p?b=1&a=2": "redirect"}
 
 
+def test_a_page_has_only_so_many_links(tmp_path: Path) -> None:
+    body = links("/1", "/1", "/2", "/3", "/1", "mailto:x") + "<a rel=nofollow href=/4>"
+    with site({"/": body}) as server:
+        crawled = Crawled(tmp_path, server, max_page_links=2, stop_after=99)
+    assert crawled.paths == ["/"] and set(crawled.found) == {"/1", "/2"}
+    [reject] = crawled.rejects
+    assert (reject["reason"], reject["records"], reject["url"], reject["length"]) == ("limit", 3, None, None)
+    assert reject["detail"] == f"links past max_page_links = 2 of {server.url}/"
+
+
 def test_sitemaps_are_followed(tmp_path: Path) -> None:
     head = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
     with site({}) as server:
@@ -347,6 +357,17 @@ def test_a_page_is_asked_for_again_only_if_it_changed(tmp_path: Path) -> None:
     assert again.why == {"/tagged": "not_modified", "/same": "duplicate_page"} and again.paths == ["/new"]
     kept = [row for row in again.events if row["verdict"] == "not_modified"]
     assert kept[0]["etag"] == '"v1"' and kept[0]["next_fetch_at"] and kept[0]["payload_digest"]
+
+
+def test_what_was_a_page_is_asked_for_again_whatever_came_of_it(tmp_path: Path) -> None:
+    known = {path: {"payload_digest": "0" * 64} for path in ("/broken", "/private", "/moved")}
+    with site({"/broken": lambda h: h.send(b"", 500), "/moved": redirect("/x"), "/s": "<p>no sitemap"}) as server:
+        server.answers["/robots.txt"] = "User-agent: *\nDisallow: /private"
+        items = {**known, "/s": {"found": "sitemap"}}
+        crawled = Crawled(tmp_path, server, (*items, "/never"), items, refetch_seconds=60)
+    ended = {Crawled.path(row["url"]): row for row in crawled.events if row["state"] in ("fetched", "refused")}
+    assert {path for path, row in ended.items() if row["next_fetch_at"]} == {*items} and "/never" in ended
+    assert all(ended[path]["payload_digest"] for path in known)
 
 
 def test_what_no_header_can_hold_is_not_sent_back(tmp_path: Path) -> None:
