@@ -95,7 +95,7 @@ class SiteConfig(StageConfig):
     timeout_seconds: Seconds = 30.0
     """Time for one whole fetch, from connecting to the last byte."""
     connect_seconds: Seconds = 10.0
-    """Time for connecting to one address of a host."""
+    """Time for finding the addresses of a host, and for connecting to one of them."""
     max_body_bytes: Bytes = 20 * MIB
     """Largest body, both as sent and after content encodings are undone."""
     allow_private: tuple[str, ...] = ()

@@ -13,8 +13,10 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -96,10 +98,9 @@ class Fetcher:
     def __init__(self, config: SiteConfig) -> None:
         self._config = config
         # A kept connection may be closed by the server just when it is used again: the page would be lost.
+        self._backend = _GuardedBackend(config)
         self._pool = httpcore.AsyncConnectionPool(
-            max_connections=config.hosts_at_once,
-            max_keepalive_connections=0,
-            network_backend=_GuardedBackend(config),
+            max_connections=config.hosts_at_once, max_keepalive_connections=0, network_backend=self._backend
         )
         self.headers: Headers = (
             ("User-Agent", user_agent(config)),
@@ -115,6 +116,7 @@ class Fetcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._pool.aclose()
+        self._backend.close()
 
     async def get(
         self, url: str, *, max_bytes: int | None = None, headers: Mapping[str, str] | None = None
@@ -218,9 +220,24 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, config: SiteConfig) -> None:
         self._inner = httpcore.AnyIOBackend()
-        self._seconds = config.connect_seconds
+        self._seconds = min(config.connect_seconds, config.timeout_seconds)
         self._allowed = {name.lower().strip("[]") for name in config.allow_private}
         self._contact = bool(config.contact)
+        # A resolver cannot be interrupted: with threads of its own, a dead one delays nothing but its host.
+        self._resolvers = ThreadPoolExecutor(config.hosts_at_once, "resolve")
+
+    def close(self) -> None:
+        """Wait for no name any more."""
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    async def _addresses(self, name: str, port: int) -> list[str]:
+        resolve = partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
+        try:
+            async with asyncio.timeout(self._seconds):
+                found = await asyncio.get_running_loop().run_in_executor(self._resolvers, resolve)
+        except TimeoutError:
+            raise httpcore.ConnectTimeout(f"{name} not resolved after {self._seconds:g} s") from None
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     async def connect_tcp(
         self,
@@ -231,8 +248,7 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         name = host.strip("[]")
-        found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        addresses = await self._addresses(name, port)
         usable = [a for a in addresses if name in self._allowed or is_public(a)]
         if not usable:
             where = f"{name} is at {', '.join(addresses)}, not a public address"

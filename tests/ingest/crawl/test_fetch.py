@@ -166,6 +166,26 @@ def test_a_host_that_cannot_be_reached_is_down() -> None:
             assert isinstance(result, Failure) and result.down, result
 
 
+def test_dead_name_servers_delay_no_other_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, done = socket.getaddrinfo, threading.Event()
+
+    def resolve(host: str, *rest: object, **more: object) -> object:
+        if host.endswith(".dead"):
+            done.wait(10)
+            raise socket.gaierror("no answer")
+        return real(host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    dead = [f"http://h{n}.dead/" for n in range(40)]
+    with site({"/": "<p>well"}) as server:
+        begin = time.monotonic()
+        *lost, well = get(*dead, server.url + "/", allow_private=[server.host], connect_seconds=1.0)
+        took = time.monotonic() - begin
+    done.set()
+    assert isinstance(well, Answer) and well.status == 200 and took < 5
+    assert all(isinstance(each, Failure) and each.down and "not resolved after 1 s" in each.detail for each in lost)
+
+
 @pytest.mark.parametrize(
     ("address", "public"),
     [
