@@ -1,8 +1,8 @@
 """The frontier of a crawl: its log of events in the lake, read for the next round and continued by each.
 
 Of an address (see `traps.url_key`) the event of the last round counts; what became of it, before that it was found.
-Its tries are counted anew once it is decided on. A round takes what is due, shallow addresses first; among
-equals the digest of the address decides, which mixes a site's parts, so that an endless one cannot crowd out the rest.
+Its tries are counted anew once it is decided on. A round takes what is due, shallow addresses first; among equals the
+digest of the address decides, which mixes a site's parts, so that an endless one cannot crowd out the rest.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ _STATE = """
 #: Addresses that may be asked for, sooner or later. One that was never asked for counts against the limits.
 _OPEN = """
     create temp table open as
-    select s.* replace (if(s.state = 'known', s.tries, 0) as tries), h.given_up, coalesce(h.failures, 0) as failures, h.free_at,
+    select s.* replace (if(s.state = 'known', s.tries, 0) as tries),
+        h.given_up, coalesce(h.failures, 0) as failures, h.free_at,
         s.state = 'known' and not s.asked and h.given_up is null as fresh,
         h.given_up is not null or (
             coalesce(s.next_fetch_at, $now) <= if(s.state = 'known', $now, $began)

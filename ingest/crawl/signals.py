@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 #: Directives that have a value of their own behind a colon, where a robot's name stands otherwise.
 _VALUED = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
-_DIRECTIVES = _VALUED | frozenset(
-    ("all", "index", "follow", "noindex", "nofollow", "none", "noarchive", "nocache", "nosnippet", "noodp", "noydir")
-    + ("notranslate", "noimageindex", "indexifembedded", "noai", "noimageai")
+_DIRECTIVES = _VALUED.union(
+    ("all", "index", "follow", "noindex", "nofollow", "none", "noarchive", "nocache", "nosnippet", "noodp", "noydir"),
+    ("notranslate", "noimageindex", "indexifembedded", "noai", "noimageai"),
 )
 _ROBOT = re.compile(r"\*|[a-z0-9_-]+")
 _RESERVING = ("noai", "noimageai")

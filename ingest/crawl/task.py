@@ -97,9 +97,10 @@ async def _next(rows: asyncio.Queue[list[Row]], crawl: asyncio.Task[None]) -> li
     if waiting.done():
         return waiting.result()
     waiting.cancel()
-    if rows.empty():
-        return await crawl
-    return rows.get_nowait()
+    if not rows.empty():
+        return rows.get_nowait()
+    await crawl
+    return None
 
 
 async def _visit_all(work: Work, number: int, journal: Journal, rows: asyncio.Queue[list[Row]]) -> None:
