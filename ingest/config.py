@@ -38,9 +38,10 @@ class WarcConfig(StageConfig):
 class SiteConfig(StageConfig):
     """Crawling sites."""
 
-    user_agent: str = f"Millpond/{__version__}"
-    """Sent with every request, with the contact; robots.txt rules are matched with its product name."""
-    contact: str = ""
+    user_agent: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[!-~]+)?( [ -~]*)?$")] = f"Millpond/{__version__}"
+    """Sent with every request, with the contact; robots.txt rules are matched with its product name, which stands
+    first, with its version behind a slash and what else there is to say behind a blank: ASCII, all of it."""
+    contact: Annotated[str, Field(pattern=r"^[ -~]*$")] = ""
     """Web or e-mail address of who runs the crawl; needed for any host that is not this machine."""
     scope: Literal["host", "domain"] = "host"
     """What is visited: the hosts of the start addresses, or all hosts of their registered domains."""
@@ -81,6 +82,8 @@ class SiteConfig(StageConfig):
     """Links followed from a start address."""
     max_redirects: Annotated[int, Field(ge=0)] = 5
     """Redirects followed one after the other."""
+    max_page_links: Annotated[int, Field(gt=0)] = 10_000
+    """Links of one page; further ones are not followed, and counted as often as they stand there."""
     max_url_chars: Annotated[int, Field(gt=0)] = 2083
     """Links to longer addresses are not followed."""
     max_path_segments: Annotated[int, Field(gt=0)] = 20
@@ -93,7 +96,7 @@ class SiteConfig(StageConfig):
     timeout_seconds: Seconds = 30.0
     """Time for one whole fetch, from connecting to the last byte."""
     connect_seconds: Seconds = 10.0
-    """Time for connecting to one address of a host."""
+    """Time for finding the addresses of a host, and for connecting to one of them."""
     max_body_bytes: Bytes = 20 * MIB
     """Largest body, both as sent and after content encodings are undone."""
     allow_private: tuple[str, ...] = ()

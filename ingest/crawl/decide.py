@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from millpond.ingest import charset
@@ -16,6 +16,7 @@ from millpond.ingest.crawl.fetch import Answer, Failure
 from millpond.ingest.crawl.journal import Kept
 from millpond.ingest.crawl.links import PageLinks, canonical_url, page_links
 from millpond.ingest.crawl.plan import Item
+from millpond.ingest.crawl.robots import product
 from millpond.ingest.crawl.scope import Scope
 from millpond.ingest.crawl.signals import (
     IMAGES_ONLY,
@@ -24,7 +25,7 @@ from millpond.ingest.crawl.signals import (
     robots_directives,
 )
 from millpond.ingest.crawl.sitemaps import read_sitemap
-from millpond.ingest.crawl.traps import trap
+from millpond.ingest.crawl.traps import trap, url_key
 from millpond.ingest.http_body import decode_body, parse_content_type
 from millpond.ingest.page import Rejected, Row, page_row, reject_row
 from millpond.reasons import Reason
@@ -50,12 +51,12 @@ class Decider:
     @property
     def robot(self) -> str:
         """The product name of the user agent, which robots.txt and robots directives know us by."""
-        return self.config.user_agent.partition("/")[0].strip().lower()
+        return product(self.config.user_agent)
 
     def decide(self, item: Item, kept: Kept, reserved: list[str]) -> list[Row]:
         """Rows for a fetched address; `reserved` is what robots.txt said of its use."""
         found = _Found(list(reserved))
-        fields: dict[str, Any] = {"tries": item.tries + 1}
+        fields: dict[str, Any] = {"tries": item.tries + 1, "next_fetch_at": self._again(item, kept.result.fetched_at)}
         answer = kept.result if isinstance(kept.result, Answer) else None
         if answer is not None:
             fields |= {"etag": answer.header("etag"), "last_modified": answer.header("last-modified")}
@@ -64,20 +65,29 @@ class Decider:
         try:
             page = self._page(item, kept, found)
             rows.append(("page", page))
-            fields |= {"payload_digest": page["payload_digest"], "next_fetch_at": self._again(kept)}
+            fields["payload_digest"] = page["payload_digest"]
+            fields["next_fetch_at"] = self._after(at)
             state, verdict = events.FETCHED, events.PAGE
+        except _Respelled as other:
+            fields |= {"verdict": events.DEFERRED, "next_fetch_at": at, "etag": item.etag}
+            fields |= {"last_modified": item.last_modified}
+            return [("frontier", self.events.of(other.item, at, events.KNOWN, **fields))]
         except Rejected as problem:
             rows.append(self.reject(item, problem.reason, problem.detail, kept))
             state, verdict = (events.FETCHED if answer else events.FAILED), str(problem.reason)
-            if problem.reason in (Reason.NOT_MODIFIED, Reason.DUPLICATE_PAGE):
-                fields["next_fetch_at"] = self._again(kept)
         fields["reservation"] = "; ".join(dict.fromkeys(found.reserved)) or None
         rows.append(("frontier", self.events.of(item, at, state, verdict=verdict, **fields)))
         rows.extend(("frontier", row) for row in self._links(item, kept, found))
+        if found.past:
+            said = f"links past max_page_links = {self.config.max_page_links} of {item.url}"
+            reason, records = Reason.LIMIT, found.past
+            row = reject_row(file=self.place, reason=reason, detail=said, crawl=self.crawl, records=records)
+            rows.append(("reject", row))
         return rows
 
-    def refuse(self, item: Item, state: str, reason: Reason, detail: str, at: Any, **fields: Any) -> list[Row]:
+    def refuse(self, item: Item, state: str, reason: Reason, detail: str, at: datetime, **fields: Any) -> list[Row]:
         """Rows for an address that is decided on without a fetch."""
+        fields["next_fetch_at"] = self._again(item, at)
         event = self.events.of(item, at, state, verdict=str(reason), **fields)
         return [self.reject(item, reason, detail, None), ("frontier", event)]
 
@@ -95,9 +105,13 @@ class Decider:
         )
         return "reject", row
 
-    def _again(self, kept: Kept) -> Any:
+    def _after(self, at: datetime) -> datetime | None:
         age = self.config.refetch_seconds
-        return None if age is None else kept.result.fetched_at + timedelta(seconds=age)
+        return None if age is None else at + timedelta(seconds=age)
+
+    def _again(self, item: Item, at: datetime) -> datetime | None:
+        """When what has been a page, or is a sitemap, is asked for again, whatever came of it this time."""
+        return self._after(at) if item.payload_digest or item.found == events.SITEMAP else None
 
     def _links(self, item: Item, kept: Kept, found: _Found) -> Iterator[dict[str, Any]]:
         for url, depth, how, redirects in found.links:
@@ -129,10 +143,12 @@ class Decider:
         codec = charset.decide(body, label)
         said = PageLinks(())
         if media_type in _HTML:
-            said = page_links(body.decode(codec, "replace"), answer.url, self.robot)
-        directives = said.directives | robots_directives(answer.header("x-robots-tag") or "", self.robot)
+            said = page_links(body.decode(codec, "replace"), answer.url, self.robot, self.config.max_page_links)
+        tags = answer.all_of("x-robots-tag")
+        directives = said.directives.union(*(robots_directives(tag, self.robot) for tag in tags))
         if not directives & {"nofollow", "none"}:
             found.links += [(url, item.depth + 1, events.LINK, 0) for url in said.links]
+            found.past = said.past
         found.reserved += [*reserved_by_directives(directives), *said.reserved]
         for name in ("tdm-reservation", "content-usage", "content-signal"):
             found.reserved += reserved_by_header(name, answer.header(name))
@@ -168,14 +184,15 @@ class Decider:
         )
 
     def _redirect(self, item: Item, answer: Answer, found: _Found) -> str:
-        location = answer.header("location")
-        target = canonical_url(location, answer.url) if location else None
+        target = canonical_url(answer.location, answer.url) if answer.location else None
         if target is None:
             return f"{answer.status} without an address to go to"
         if target not in self.scope:
             return f"{answer.status} to another host, not followed: {target}"
         if item.redirects >= self.config.max_redirects:
             return f"{answer.status} not followed after {item.redirects} redirects: {target}"
+        if target != item.url and url_key(target) == item.url_key:
+            raise _Respelled(item.model_copy(update={"url": target, "redirects": item.redirects + 1}))
         found.links.append((target, item.depth, events.REDIRECT, item.redirects + 1))
         return f"{answer.status} to {target}"
 
@@ -186,6 +203,13 @@ class Decider:
         return f"a sitemap of {len(sitemap.pages) + len(sitemap.sitemaps)} addresses"
 
 
+class _Respelled(Exception):
+    """A redirect to another spelling of the same address, by which it is to be asked for from now on."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+
+
 class _Found:
     """What an answer says beside its text, kept also where it gives no page."""
 
@@ -193,3 +217,5 @@ class _Found:
         self.reserved = reserved
         self.links: list[tuple[str, int, str, int]] = []
         """Address, depth, how it was found, redirects that led there."""
+        self.past = 0
+        """Links that are too many."""

@@ -13,8 +13,10 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -57,8 +59,21 @@ class Answer:
 
     def header(self, name: str) -> str | None:
         """Values of a header joined with commas; None where there is none."""
-        values = [value for key, value in self.headers if key.lower() == name]
+        values = self.all_of(name)
         return ", ".join(values) if values else None
+
+    @property
+    def location(self) -> str | None:
+        """Where it redirects to; bytes beyond ASCII are UTF-8, as browsers take them, or else Latin-1."""
+        value = self.header("location")
+        try:
+            return value and value.encode("latin-1").decode()
+        except UnicodeError:
+            return value
+
+    def all_of(self, name: str) -> list[str]:
+        """Values of a header, one for each time it was sent."""
+        return [value for key, value in self.headers if key.lower() == name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +98,9 @@ class Fetcher:
     def __init__(self, config: SiteConfig) -> None:
         self._config = config
         # A kept connection may be closed by the server just when it is used again: the page would be lost.
+        self._backend = _GuardedBackend(config)
         self._pool = httpcore.AsyncConnectionPool(
-            max_connections=config.hosts_at_once,
-            max_keepalive_connections=0,
-            network_backend=_GuardedBackend(config),
+            max_connections=config.hosts_at_once, max_keepalive_connections=0, network_backend=self._backend
         )
         self.headers: Headers = (
             ("User-Agent", user_agent(config)),
@@ -102,6 +116,7 @@ class Fetcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._pool.aclose()
+        self._backend.close()
 
     async def get(
         self, url: str, *, max_bytes: int | None = None, headers: Mapping[str, str] | None = None
@@ -111,7 +126,7 @@ class Fetcher:
         Args:
             url: a canonical http or https address.
             max_bytes: where the body is cut, if not where the configuration says.
-            headers: sent beside the usual ones.
+            headers: sent beside the usual ones; see `may_be_sent`.
         """
         limit = self._config.max_body_bytes if max_bytes is None else max_bytes
         fetched_at = datetime.now(UTC)
@@ -121,7 +136,7 @@ class Fetcher:
         try:
             async with (
                 asyncio.timeout(self._config.timeout_seconds),
-                self._pool.stream("GET", url, headers=[*self.headers, *(headers or {}).items()]) as response,
+                self._pool.stream("GET", url, headers=_encoded([*self.headers, *(headers or {}).items()])) as response,
             ):
                 head = _head(response)
                 async for piece in response.aiter_stream():
@@ -148,6 +163,15 @@ def _head(response: httpcore.Response) -> tuple[int, str, Headers, str | None]:
     phrase = response.extensions.get("reason_phrase", b"").decode("latin-1")
     peer = response.extensions["network_stream"].get_extra_info("server_addr")
     return response.status, phrase, headers, str(peer[0]) if peer else None
+
+
+def may_be_sent(value: str) -> bool:
+    """Whether a header can have a value, which somebody else chose: Latin-1 without control characters."""
+    return value.isprintable() and all(ord(c) < 256 for c in value)
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
 
 
 def _said(error: Exception) -> str:
@@ -196,9 +220,24 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, config: SiteConfig) -> None:
         self._inner = httpcore.AnyIOBackend()
-        self._seconds = config.connect_seconds
+        self._seconds = min(config.connect_seconds, config.timeout_seconds)
         self._allowed = {name.lower().strip("[]") for name in config.allow_private}
         self._contact = bool(config.contact)
+        # A resolver cannot be interrupted: with threads of its own, a dead one delays nothing but its host.
+        self._resolvers = ThreadPoolExecutor(config.hosts_at_once, "resolve")
+
+    def close(self) -> None:
+        """Wait for no name any more."""
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    async def _addresses(self, name: str, port: int) -> list[str]:
+        resolve = partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
+        try:
+            async with asyncio.timeout(self._seconds):
+                found = await asyncio.get_running_loop().run_in_executor(self._resolvers, resolve)
+        except TimeoutError:
+            raise httpcore.ConnectTimeout(f"{name} not resolved after {self._seconds:g} s") from None
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     async def connect_tcp(
         self,
@@ -209,8 +248,7 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         name = host.strip("[]")
-        found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        addresses = await self._addresses(name, port)
         usable = [a for a in addresses if name in self._allowed or is_public(a)]
         if not usable:
             where = f"{name} is at {', '.join(addresses)}, not a public address"

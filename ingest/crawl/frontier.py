@@ -1,7 +1,8 @@
 """The frontier of a crawl: its log of events in the lake, read for the next round and continued by each.
 
-Of an address (see `traps.url_key`) the newest event counts. A round takes what is due, shallow addresses first; among
-equals the digest of the address decides, which mixes a site's parts, so that an endless one cannot crowd out the rest.
+Of an address (see `traps.url_key`) the event of the last round counts; what became of it, before that it was found.
+Its tries are counted anew once it is decided on. A round takes what is due, shallow addresses first; among equals the
+digest of the address decides, which mixes a site's parts, so that an endless one cannot crowd out the rest.
 """
 
 from __future__ import annotations
@@ -34,19 +35,23 @@ _COLUMNS = ", ".join(FRONTIER.schema.names)
 
 _STATE = """
     create temp table state as
-    select * from events where state not in ('host', 'robots')
-    qualify row_number() over (partition by url_key order by seen_at desc, state = 'known') = 1;
+    select *, bool_or(tries > 0) over (partition by url_key) as asked
+    from events where state not in ('host', 'robots')
+    qualify row_number() over (
+        partition by url_key order by round desc, state = 'known' and verdict is null, seen_at desc
+    ) = 1;
     create temp table hosts as
     select host, next_fetch_at as free_at, tries as failures, if(next_fetch_at is null, verdict, null) as given_up
     from events where state = 'host'
-    qualify row_number() over (partition by host order by seen_at desc) = 1;
+    qualify row_number() over (partition by host order by round desc, seen_at desc) = 1;
 """
 
 #: Addresses that may be asked for, sooner or later. One that was never asked for counts against the limits.
 _OPEN = """
     create temp table open as
-    select s.*, h.given_up, coalesce(h.failures, 0) as failures, h.free_at,
-        s.state = 'known' and s.tries = 0 and h.given_up is null as fresh,
+    select s.* replace (if(s.state = 'known', s.tries, 0) as tries),
+        h.given_up, coalesce(h.failures, 0) as failures, h.free_at,
+        s.state = 'known' and not s.asked and h.given_up is null as fresh,
         h.given_up is not null or (
             coalesce(s.next_fetch_at, $now) <= if(s.state = 'known', $now, $began)
             and coalesce(h.free_at, $now) <= $soon
@@ -56,7 +61,7 @@ _OPEN = """
 """
 
 _ASKED = """
-    create temp table asked as select host, count(*) as pages from state where tries > 0 group by host;
+    create temp table asked as select host, count(*) as pages from state where asked group by host;
 """
 
 _SELECT = f"""
@@ -199,7 +204,7 @@ class Frontier:
         budget = {"host_pages": limits.max_host_pages, "pages": limits.max_pages}
         with self._opened() as connection:
             connection.register("seeds", self._rows(seeds, 0, now))
-            connection.execute(f"insert into state select {_COLUMNS} from seeds")
+            connection.execute(f"insert into state select {_COLUMNS}, false from seeds")
             connection.execute(_OPEN, {"now": now, "soon": soon, "began": began})
             connection.execute(_ASKED)
             rows = _dicts(connection.execute(_SELECT, {**budget, "round_pages": limits.round_pages}))
@@ -208,7 +213,7 @@ class Frontier:
                 return Selection((), due)
             robots = connection.execute(
                 "select host, url, robots, seen_at from events where state = 'robots' and seen_at > ? "
-                "qualify row_number() over (partition by url order by seen_at desc) = 1",
+                "qualify row_number() over (partition by url order by round desc, seen_at desc) = 1",
                 [now - MAX_AGE],
             ).fetchall()
         files: dict[str, dict[str, RobotsFile]] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import ipaddress
+import math
 import re
 import socket
 from collections.abc import Iterator
@@ -45,6 +46,8 @@ class PageLinks:
     """Its robots directives for all robots and ours, in lower case."""
     reserved: tuple[str, ...] = ()
     """Reservations it makes in a `<meta>` of their own."""
+    past: int = 0
+    """How many links follow after as many as are taken."""
 
 
 def canonical_url(url: str, base: str | None = None) -> str | None:
@@ -119,21 +122,24 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def page_links(text: str, url: str, robot: str) -> PageLinks:
+def page_links(text: str, url: str, robot: str, limit: float = math.inf) -> PageLinks:
     """Links and robots directives of the HTML page `text` at `url`; `robot` is our name in lower case.
 
-    Links that say nofollow are not among them. `<base href>` counts.
+    Links that say nofollow are not among them, nor those past the first `limit`. `<base href>` counts.
     """
     found: dict[str, None] = {}
     base, based = url, False
     directives: set[str] = set()
     reserved: list[str] = []
+    past = 0
     for name, attributes in _tags(text):
         if name in ("a", "area"):
-            if "nofollow" not in attributes.get("rel", "").lower().split():
-                target = canonical_url(attributes.get("href", ""), base) if "href" in attributes else None
-                if target:
-                    found[target] = None
+            if "href" not in attributes or "nofollow" in attributes.get("rel", "").lower().split():
+                continue
+            if len(found) >= limit:
+                past += 1
+            elif target := canonical_url(attributes["href"], base):
+                found[target] = None
         elif name == "base" and "href" in attributes and not based:
             base, based = canonical_url(attributes["href"], url) or url, True
         elif name == "meta":
@@ -142,7 +148,7 @@ def page_links(text: str, url: str, robot: str) -> PageLinks:
                 directives |= robots_directives(content, robot)
             elif kind == "tdm-reservation":
                 reserved += reserved_by_header(kind, content)
-    return PageLinks(tuple(found), frozenset(directives), tuple(reserved))
+    return PageLinks(tuple(found), frozenset(directives), tuple(reserved), past)
 
 
 def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:

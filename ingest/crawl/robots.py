@@ -103,14 +103,19 @@ def _records(text: str, robot: str) -> list[tuple[str, str]]:
     for name, value in _lines(text):
         if name == "useragent":
             agents, ruled = ([] if ruled else agents), False
-            product = _PRODUCT.match(value)
-            agents.append(product[0].lower() if product else "")
+            agents.append(product(value))
             groups.setdefault(agents[-1], [])
         else:
             ruled = ruled or name in ("allow", "disallow")
             for agent in set(agents):
                 groups[agent].append((name, value))
     return groups.get(robot.lower(), groups.get("*", []))
+
+
+def product(agent: str) -> str:
+    """The product name that a user agent begins with, in lower case, or `*`; empty where there is none."""
+    name = _PRODUCT.match(agent)
+    return name[0].lower() if name else ""
 
 
 def robots_text(content: bytes) -> str:
@@ -145,8 +150,7 @@ async def fetch_robots(get: Get, site: str) -> RobotsFile | Failure:
             return _off_limits(start, "its answer is cut short", answer.fetched_at)
         if 200 <= answer.status < 300:
             return _parsed(start, answer)
-        location = answer.header("location")
-        target = canonical_url(location, url) if location else None
+        target = canonical_url(answer.location, url) if answer.location else None
         if not 300 <= answer.status < 400 or target is None:
             break
         url = target

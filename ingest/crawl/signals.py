@@ -13,6 +13,11 @@ from urllib.parse import urlsplit
 
 #: Directives that have a value of their own behind a colon, where a robot's name stands otherwise.
 _VALUED = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
+_DIRECTIVES = _VALUED.union(
+    ("all", "index", "follow", "noindex", "nofollow", "none", "noarchive", "nocache", "nosnippet", "noodp", "noydir"),
+    ("notranslate", "noimageindex", "indexifembedded", "noai", "noimageai"),
+)
+_ROBOT = re.compile(r"\*|[a-z0-9_-]+")
 _RESERVING = ("noai", "noimageai")
 #: Speaks of images alone: recorded, and no reason to leave a text out.
 IMAGES_ONLY = "noimageai"
@@ -20,15 +25,18 @@ _PREFERENCE = re.compile(r"(?:^|[\s,;])(train-ai|ai-train)\s*=\s*\"?(n|no)\b", r
 
 
 def robots_directives(value: str, robot: str) -> set[str]:
-    """Directives of a robots meta tag or X-Robots-Tag, those named for other robots left out."""
+    """Directives of a robots meta tag or one X-Robots-Tag, those named for other robots left out.
+
+    A robot's name holds for what follows it in the same header; what is behind the colons of a date is no directive.
+    """
     directives: set[str] = set()
     ours = True
     for part in value.lower().split(","):
-        name, colon, rest = part.partition(":")
-        if colon and name.strip() not in _VALUED:
-            ours, part = name.strip() in ("*", robot), rest
+        name, colon, rest = (each.strip() for each in part.partition(":"))
+        if colon and name not in _DIRECTIVES and _ROBOT.fullmatch(name):
+            ours, name = name in ("*", robot), rest
         if ours:
-            directives.add(part.strip())
+            directives.add(name)
     return directives
 
 

@@ -69,16 +69,19 @@ def fetch(work: Work, number: int) -> Generator[Row, None, None]:
     }
     depths: dict[str, int] = {}
     with Journal(path, work.owner, about) as journal, asyncio.Runner() as runner:
-        rows: asyncio.Queue[list[Row] | None] = asyncio.Queue(_WAITING)
+        rows: asyncio.Queue[list[Row]] = asyncio.Queue(_WAITING)
         crawl = runner.get_loop().create_task(_visit_all(work, number, journal, rows))
-        while (made := runner.run(rows.get())) is not None:
-            for kind, row in made:
-                if kind == "frontier" and _is_found(row):
-                    if depths.get(row["url_key"], row["depth"] + 1) <= row["depth"]:
-                        continue
-                    depths[row["url_key"]] = row["depth"]
-                yield kind, row
-        runner.run(_result(crawl))
+        try:
+            while (made := runner.run(_next(rows, crawl))) is not None:
+                for kind, row in made:
+                    if kind == "frontier" and _is_found(row):
+                        if depths.get(row["url_key"], row["depth"] + 1) <= row["depth"]:
+                            continue
+                        depths[row["url_key"]] = row["depth"]
+                    yield kind, row
+        finally:
+            crawl.cancel()  # where the rows are not wanted to the end; from above, so that each part ends its own
+            runner.run(asyncio.wait((crawl,)))
 
 
 def _is_found(row: dict[str, object]) -> bool:
@@ -87,24 +90,30 @@ def _is_found(row: dict[str, object]) -> bool:
     return (row["state"] == events.KNOWN and verdict is None) or str(verdict).startswith(events.LIMIT)
 
 
-async def _result(task: asyncio.Task[None]) -> None:
-    await task
+async def _next(rows: asyncio.Queue[list[Row]], crawl: asyncio.Task[None]) -> list[Row] | None:
+    """The rows made next; None when the crawl has ended, and its error if it ended with one."""
+    waiting = asyncio.ensure_future(rows.get())
+    await asyncio.wait((waiting, crawl), return_when=asyncio.FIRST_COMPLETED)
+    if waiting.done():
+        return waiting.result()
+    waiting.cancel()
+    if not rows.empty():
+        return rows.get_nowait()
+    await crawl
+    return None
 
 
-async def _visit_all(work: Work, number: int, journal: Journal, rows: asyncio.Queue[list[Row] | None]) -> None:
+async def _visit_all(work: Work, number: int, journal: Journal, rows: asyncio.Queue[list[Row]]) -> None:
     task = work.round.read_task(Path(work.folder), number)
     place = f"{work.archive}/{journal.path.name}"
     site, name = work.config.site, work.round.crawl
     decider = Decider(site, Events(name, work.round.number), Scope(work.round.seeds, site), name, place)
     free = asyncio.Semaphore(max(1, site.hosts_at_once // work.round.tasks))
     turns = Turns()
-    try:
-        async with Fetcher(site) as fetcher, asyncio.TaskGroup() as group:
-            for host in sorted(task.hosts, key=lambda host: -len(host.items)):
-                visit = Visit(host, site, fetcher, journal, turns, decider, rows.put)
-                group.create_task(_when_free(free, visit))
-    finally:
-        await rows.put(None)
+    async with Fetcher(site) as fetcher, asyncio.TaskGroup() as group:
+        for host in sorted(task.hosts, key=lambda host: -len(host.items)):
+            visit = Visit(host, site, fetcher, journal, turns, decider, rows.put)
+            group.create_task(_when_free(free, visit))
 
 
 async def _when_free(free: asyncio.Semaphore, visit: Visit) -> None:

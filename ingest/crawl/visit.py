@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from millpond.ingest.config import SiteConfig
 from millpond.ingest.crawl import events
 from millpond.ingest.crawl.decide import Decider
-from millpond.ingest.crawl.fetch import Answer, Failure, Fetcher
+from millpond.ingest.crawl.fetch import Answer, Failure, Fetcher, may_be_sent
 from millpond.ingest.crawl.journal import Journal, Kept
 from millpond.ingest.crawl.links import origin
 from millpond.ingest.crawl.plan import Host, Item
@@ -202,7 +202,7 @@ class Visit:
 def _conditions(item: Item) -> dict[str, str]:
     """Headers that ask for the page only if it has changed."""
     said = {"If-None-Match": item.etag, "If-Modified-Since": item.last_modified}
-    return {name: value for name, value in said.items() if value}
+    return {name: value for name, value in said.items() if value and may_be_sent(value)}
 
 
 def retry_after(answer: Answer) -> float | None:

@@ -15,6 +15,7 @@ from websites import Answers, drip, drip_headers, endless, raw, redirect, site
 
 from millpond.ingest.config import SiteConfig
 from millpond.ingest.crawl.fetch import Answer, Failure, Fetcher, is_public
+from millpond.ingest.crawl.links import canonical_url
 
 
 def get(*urls: str, **settings: object) -> list[Answer | Failure]:
@@ -36,6 +37,14 @@ def test_an_answer_is_what_the_server_sent() -> None:
     assert (answer.status, answer.phrase, answer.body, answer.ip) == (200, "OK", body, server.host)
     assert answer.header("x-one") == "1, 2" and answer.header("etag") is None and answer.truncated is None
     assert server.log[0][2]["User-Agent"] == "Bot/9 (+me@example.org)"
+
+
+@pytest.mark.parametrize("sent", ["/é".encode(), "/é".encode("latin-1"), b"/%C3%A9"])
+def test_a_redirect_is_read_in_the_encoding_it_was_sent_in(sent: bytes) -> None:
+    with site({"/": raw(b"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\nLocation: " + sent + b"\r\n\r\n")}) as server:
+        [answer] = get(server.url + "/", allow_private=[server.host])
+    assert isinstance(answer, Answer) and answer.location
+    assert canonical_url(answer.location, answer.url) == server.url + "/%C3%A9"
 
 
 def test_no_answer_takes_longer_than_its_deadline_or_more_than_its_size() -> None:
@@ -155,6 +164,26 @@ def test_a_host_that_cannot_be_reached_is_down() -> None:
         unknown = "http://no-such-host.invalid/"
         for result in get(f"http://127.0.0.1:{port}/", unknown, allow_private=["127.0.0.1"], contact="x@example.org"):
             assert isinstance(result, Failure) and result.down, result
+
+
+def test_dead_name_servers_delay_no_other_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, done = socket.getaddrinfo, threading.Event()
+
+    def resolve(host: str, *rest: object, **more: object) -> object:
+        if host.endswith(".dead"):
+            done.wait(10)
+            raise socket.gaierror("no answer")
+        return real(host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    dead = [f"http://h{n}.dead/" for n in range(40)]
+    with site({"/": "<p>well"}) as server:
+        begin = time.monotonic()
+        *lost, well = get(*dead, server.url + "/", allow_private=[server.host], connect_seconds=1.0)
+        took = time.monotonic() - begin
+    done.set()
+    assert isinstance(well, Answer) and well.status == 200 and took < 5
+    assert all(isinstance(each, Failure) and each.down and "not resolved after 1 s" in each.detail for each in lost)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,32 @@ def test_the_newest_event_counts(tmp_path: Path) -> None:
     }
 
 
+def test_rounds_count_before_clocks(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.known("/a", ago=-500.0)  # by a clock that is ahead, and in the same round
+    log.event("/a", events.REFUSED, "robots", ago=500.0)
+    log.event("/b", events.FETCHED, events.PAGE, ago=-500.0)
+    log.events = Events("c", 2)
+    log.event("/b", events.KNOWN, events.DEFERRED, ago=500.0)
+    log.rows.append(log.events.of_host("h", later(-900), later(9), 3, "later round"))
+    log.rows.append(Events("c", 1).of_host("h", NOW, None, 4, "earlier round"))
+    [host] = log.select().hosts
+    assert [i.url for i in host.items] == ["http://h/b"] and (host.failures, host.given_up) == (3, None)
+
+
+def test_tries_begin_anew_once_an_address_is_decided_on(tmp_path: Path) -> None:
+    log = Log(tmp_path, max_pages=1)
+    log.event("/page", events.FETCHED, events.PAGE, tries=3, next_fetch_at=later(-1))
+    [host] = log.select().hosts
+    assert host.items[0].tries == 0
+    log.event("/page", events.KNOWN, events.DEFERRED, ago=9.0, tries=0)  # put back, and no new page for all that
+    log.known("/other")
+    assert log.selected() == {"h": {"/page"}}
+    log.event("/page", events.KNOWN, events.DEFERRED, ago=5.0, tries=2)
+    [host] = log.select().hosts
+    assert host.items[0].tries == 2
+
+
 def test_shallow_ones_first_within_the_budgets(tmp_path: Path) -> None:
     log = Log(tmp_path, round_pages=3, max_pages=7, max_host_pages=5)
     log.known(*(f"/deep/{n}" for n in range(9)), depth=2)

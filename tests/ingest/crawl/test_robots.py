@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from millpond.ingest.config import SiteConfig
 from millpond.ingest.crawl.fetch import Answer, Failure
-from millpond.ingest.crawl.robots import MAX_BYTES, Robots, RobotsFile, fetch_robots, robots_text
+from millpond.ingest.crawl.robots import MAX_BYTES, Robots, RobotsFile, fetch_robots, product, robots_text
 from millpond.reasons import Reason
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,6 +48,24 @@ def test_a_name_is_ours_or_is_not() -> None:
         assert allowed(f"User-agent: {line}\nDisallow: /", "Millpond", "/") == [line.startswith("* ") is False], line
     only_ours = "User-agent: *\nDisallow: /\n\nUser-agent: millpond\nDisallow: /x"
     assert allowed(only_ours, "Millpond", "/", "/x") == [True, False]
+
+
+def test_our_name_is_the_product_of_the_user_agent() -> None:
+    for agent in ("Millpond", "Millpond/0.1", "Millpond (research)", "Millpond/0.1 (research; ours)"):
+        name = product(SiteConfig(user_agent=agent).user_agent)
+        assert allowed("User-agent: Millpond\nDisallow: /", name, "/") == [False], agent
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"user_agent": agent} for agent in ("", " Millpond", "(research)", "Mill\u00fcller", "M/1\r\nX: y", "M\n")),
+        *({"contact": contact} for contact in ("b\u00fccher@example.org", "a\r\nX: y", "a\n")),
+    ],
+)
+def test_what_no_header_can_hold_is_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        SiteConfig.model_validate(settings)
 
 
 def test_escapes_and_patterns() -> None:

@@ -24,6 +24,9 @@ def test_robots_header() -> None:
     assert robots_directives("googlebot: noindex, nofollow", "millpond") == set()
     assert robots_directives("googlebot: noindex, millpond: nofollow", "millpond") == {"nofollow"}
     assert "noindex" in robots_directives("unavailable_after: 25 Jun 2030 15:00:00 PST, noindex", "millpond")
+    assert "noindex" in robots_directives("unavailable_after: Wed, 25 Jun 2030 15:00:00 GMT, noindex", "millpond")
+    assert robots_directives("max-snippet: 20, noindex: yes, nofollow", "m") == {"max-snippet", "noindex", "nofollow"}
+    assert robots_directives("*: noindex", "millpond") == {"noindex"}
     assert reserved_by_directives({"noimageai", "noai", "noindex"}) == ["noai", "noimageai"]
 
 

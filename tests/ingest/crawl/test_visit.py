@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ class Crawled:
         items: dict[str, dict[str, Any]] | None = None,
         host: dict[str, Any] | None = None,
         stop_after: int | None = None,
+        moved: dict[str, str] | None = None,
         **settings: Any,
     ) -> None:
         self.servers = [servers] if isinstance(servers, Site) else list(servers)
@@ -71,7 +73,7 @@ class Crawled:
             for row in found:
                 batcher.add(row)
         if stop_after is None:
-            asked = Counter(item.url for each in hosts for item in each.items)
+            asked = Counter((moved or {}).get(item.url, item.url) for each in hosts for item in each.items)
             put_back = [row["url"] for row in self.events if row["verdict"] == "deferred"]
             decided = [row["url"] for row in (*self.pages, *self.rejects)]
             assert Counter([*decided, *put_back]) == asked
@@ -155,6 +157,10 @@ def test_what_sites_say_of_use_and_indexing_is_obeyed_and_recorded(tmp_path: Pat
         "/nofollow": "<meta name=robots content=nofollow>" + links("/behind-nofollow"),
         "/none": lambda handler: handler.send(links("/behind-none").encode(), X_Robots_Tag="millpond: none"),
         "/other-bot": lambda handler: handler.send(b"<p>ok", X_Robots_Tag="googlebot: noindex, noai"),
+        "/two-tags": raw(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Robots-Tag: googlebot: nofollow\r\n"
+            b"X-Robots-Tag: noindex\r\nContent-Length: 2\r\n\r\nok"
+        ),
         "/noai": "<meta name=robots content='noai, noimageai'>" + links("/behind-noai"),
         "/noimageai": "<meta name=robots content='noimageai'>",
         "/tdm": lambda handler: handler.send(b"<p>x", tdm_reservation="1"),
@@ -169,9 +175,9 @@ def test_what_sites_say_of_use_and_indexing_is_obeyed_and_recorded(tmp_path: Pat
         taken = Crawled(tmp_path / "taken", server, paths, obey_reservations=False)
     assert crawled.paths == ["/", "/nofollow", "/other-bot", "/noimageai"]
     reserved = dict.fromkeys(("/noai", "/tdm", "/tdm-meta", "/usage", "/art/1"), "reserved")
-    assert crawled.why == {"/noindex": "robots", "/none": "robots", **reserved}
+    assert crawled.why == {**dict.fromkeys(("/noindex", "/none", "/two-tags"), "robots"), **reserved}
     assert set(crawled.found) == {"/from-root", "/behind-noindex", "/behind-noai"}
-    assert set(taken.paths) == set(paths) - {"/noindex", "/none"}
+    assert set(taken.paths) == set(paths) - {"/noindex", "/none", "/two-tags"}
     said = {Crawled.path(row["url"]): row["reservation"] for row in taken.events if row["reservation"]}
     assert said == {
         "/noai": "noai; noimageai",
@@ -230,6 +236,30 @@ def test_redirects_end(tmp_path: Path) -> None:
         crawled = Crawled(tmp_path, server, ("/a", "/b"), {"/b": {"redirects": 5, "found": "redirect"}})
     assert crawled.found["/b"]["redirects"] == 1 and crawled.found["/b"]["found"] == "redirect"
     assert "/c" not in crawled.found and "not followed after 5 redirects" in crawled.rejects[1]["detail"]
+
+
+def test_an_address_goes_on_by_the_spelling_it_redirects_to(tmp_path: Path) -> None:
+    with site({"/p?b=1&a=2": redirect("/p?a=2&b=1"), "/p?a=2&b=1": "<p>one"}) as server:
+        asked, target = (server.url + path for path in ("/p?b=1&a=2", "/p?a=2&b=1"))
+        crawled = Crawled(tmp_path / "1", server, ("/p?b=1&a=2",), moved={asked: target})
+        [known] = crawled.put_back.values()
+        assert known["url"] == target and known["url_key"] == url_key(asked) and not crawled.rejects
+        assert known["redirects"] == 1 and known["tries"] == 1 and known["next_fetch_at"] < datetime.now(UTC)
+        again = {key: known[key] for key in ("redirects", "tries")}
+        assert Crawled(tmp_path / "2", server, ("/p?a=2&b=1",), {"/p?a=2&b=1": again}).paths == ["/p?a=2&b=1"]
+        server.answers["/p?a=2&b=1"] = redirect("/p?b=1&a=2")
+        last = Crawled(tmp_path / "3", server, ("/p?b=1&a=2",), {"/p?b=1&a=2": {"redirects": 5}})
+    assert last.why == {"/p?b=1&a=2": "redirect"}
+
+
+def test_a_page_has_only_so_many_links(tmp_path: Path) -> None:
+    body = links("/1", "/1", "/2", "/3", "/1", "mailto:x") + "<a rel=nofollow href=/4>"
+    with site({"/": body}) as server:
+        crawled = Crawled(tmp_path, server, max_page_links=2, stop_after=99)
+    assert crawled.paths == ["/"] and set(crawled.found) == {"/1", "/2"}
+    [reject] = crawled.rejects
+    assert (reject["reason"], reject["records"], reject["url"], reject["length"]) == ("limit", 3, None, None)
+    assert reject["detail"] == f"links past max_page_links = 2 of {server.url}/"
 
 
 def test_sitemaps_are_followed(tmp_path: Path) -> None:
@@ -329,6 +359,25 @@ def test_a_page_is_asked_for_again_only_if_it_changed(tmp_path: Path) -> None:
     assert kept[0]["etag"] == '"v1"' and kept[0]["next_fetch_at"] and kept[0]["payload_digest"]
 
 
+def test_what_was_a_page_is_asked_for_again_whatever_came_of_it(tmp_path: Path) -> None:
+    known = {path: {"payload_digest": "0" * 64} for path in ("/broken", "/private", "/moved")}
+    with site({"/broken": lambda h: h.send(b"", 500), "/moved": redirect("/x"), "/s": "<p>no sitemap"}) as server:
+        server.answers["/robots.txt"] = "User-agent: *\nDisallow: /private"
+        items = {**known, "/s": {"found": "sitemap"}}
+        crawled = Crawled(tmp_path, server, (*items, "/never"), items, refetch_seconds=60)
+    ended = {Crawled.path(row["url"]): row for row in crawled.events if row["state"] in ("fetched", "refused")}
+    assert {path for path, row in ended.items() if row["next_fetch_at"]} == {*items} and "/never" in ended
+    assert all(ended[path]["payload_digest"] for path in known)
+
+
+def test_what_no_header_can_hold_is_not_sent_back(tmp_path: Path) -> None:
+    items = {"/a": {"etag": '"\u00e9"', "last_modified": "\u6628\u65e5"}, "/b": {"etag": "a\r\nX: y"}}
+    with site({"/a": "<p>a", "/b": "<p>b"}) as server:
+        assert Crawled(tmp_path, server, ("/a", "/b"), items).paths == ["/a", "/b"]
+    [sent, other] = [headers for _, path, headers in server.log if path != "/robots.txt"]
+    assert sent["If-None-Match"] == '"\u00e9"' and "If-Modified-Since" not in sent and "If-None-Match" not in other
+
+
 def test_stopped_and_started_again_nothing_is_lost_or_fetched_thrice(tmp_path: Path) -> None:
     answers: Answers = {f"/{n}": f"<p>page {n} " + links(f"/{n + 1}") for n in range(30)}
     answers["/robots.txt"] = "User-agent: *\nDisallow: /7\n"
@@ -342,6 +391,19 @@ def test_stopped_and_started_again_nothing_is_lost_or_fetched_thrice(tmp_path: P
     ids = {row["url"]: row["page_id"] for row in whole.pages}
     for each in stopped:
         assert all(ids[row["url"]] == row["page_id"] for row in each.pages)
+
+
+def test_a_task_whose_rows_nobody_wants_ends(tmp_path: Path) -> None:
+    paths = [f"/{n}" for n in range(99)]
+    with site({}) as server:
+
+        def stop() -> None:  # decided without a fetch, they fill the queue at once
+            Crawled(tmp_path, server, paths, host={"given_up": "fetch_failed: gone"}, stop_after=1)
+
+        thread = threading.Thread(target=stop, daemon=True)
+        thread.start()
+        thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_a_chunked_answer_is_whole(tmp_path: Path) -> None:
