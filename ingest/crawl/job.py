@@ -15,7 +15,6 @@ import argparse
 import fcntl
 import hashlib
 import re
-import shutil
 import threading
 import time
 from collections import Counter
@@ -102,6 +101,8 @@ class _Crawl:
         self.seeds = seeds
         self.config = config
         self.name = config.crawl or crawl_name(seeds)
+        if not self.name.strip("."):
+            raise InputError(f"ingest.crawl = {self.name!r} names no folder of its own: use letters or digits")
         digest = hashlib.sha256(self.name.encode()).hexdigest()
         name = _UNSAFE.sub("_", self.name)
         name = name if name == self.name else f"{name}-{digest[:8]}"
@@ -229,8 +230,10 @@ class _Crawl:
         files = [entry.path for entry in entries[WEB_REJECTS.name]]
         details = storage.dataset(files).to_table(columns=["detail"])["detail"].to_pylist() if files else []
         discard(entry for each in entries.values() for entry in each)
-        shutil.rmtree(self.folder)
-        with suppress(OSError):  # other crawls have theirs there
+        for path in (*_files_of(self.folder, 1), self.folder / "owner", self.folder / "driver"):
+            path.unlink()
+        with suppress(OSError):  # somebody else has files there, or other crawls have theirs
+            self.folder.rmdir()
             self.folder.parent.rmdir()
         return f"{self._place}: no page was found ({said}): {next(iter(details), closed.trouble)}"
 
@@ -264,10 +267,15 @@ def _only_driver(folder: Path, name: str) -> Iterator[str]:
 
 def _tidy(folder: Path, done: int, *, keep_archive: bool) -> None:
     """Remove what was needed to go on with rounds that are released."""
-    for path in folder.iterdir():
-        number, _, rest = path.name.partition("-" if "-" in path.name else ".")
-        if number.isdecimal() and int(number) <= done and not (keep_archive and rest.endswith(".warc.gz")):
+    for path in _files_of(folder, done):
+        if not (keep_archive and path.name.endswith(".warc.gz")):
             path.unlink()
+
+
+def _files_of(folder: Path, last: int) -> list[Path]:
+    """The files of the rounds up to one."""
+    numbers = ((path, re.split("[-.]", path.name)[0]) for path in folder.iterdir())
+    return [path for path, number in numbers if number.isdecimal() and int(number) <= last]
 
 
 def _share(hosts: Sequence[Host], tasks: int) -> list[Task]:
