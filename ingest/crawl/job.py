@@ -109,7 +109,7 @@ class _Crawl:
         if storage.is_url(lake.warehouse) and config.site.folder is None:
             raise InputError(f"{lake.uri} is in object storage: name a local folder for crawls, ingest.site.folder")
         self.folder = Path(config.site.folder or lake.root / "crawls").absolute() / name
-        self.archive = f"{(config.site.archive or f'{lake.warehouse}/crawls').rstrip('/')}/{name}"
+        self.archive = f"{archive.absolute(config.site.archive or f'{lake.warehouse}/crawls')}/{name}"
         self.counts: Counter[str] = Counter()
         self.began = datetime.now(UTC)
 
@@ -141,7 +141,7 @@ class _Crawl:
             frontier = self._frontier(self.lake.release())
             summary = frontier.summary()
             done = summary.round
-            _tidy(self.folder, done, keep_archive=self.archive == str(self.folder))
+            _tidy(self.folder, done, self.archive)
             if round_ := begun(self.folder, done + 1):
                 return round_
             now = datetime.now(UTC)
@@ -265,10 +265,10 @@ def _only_driver(folder: Path, name: str) -> Iterator[str]:
         yield owner
 
 
-def _tidy(folder: Path, done: int, *, keep_archive: bool) -> None:
-    """Remove what was needed to go on with rounds that are released."""
+def _tidy(folder: Path, done: int, place: str) -> None:
+    """Remove what was needed to go on with rounds that are released; of a WARC file never the only copy."""
     for path in _files_of(folder, done):
-        if not (keep_archive and path.name.endswith(".warc.gz")):
+        if not path.name.endswith(".warc.gz") or archive.has_copy(path, f"{place}/{path.name}"):
             path.unlink()
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig, SiteConfig
+from millpond.ingest.crawl import archive
 from millpond.ingest.crawl.frontier import Closed
-from millpond.ingest.crawl.job import _Crawl, seed_items
+from millpond.ingest.crawl.job import _Crawl, _tidy, seed_items
 from millpond.lake import Lake
 from millpond.schemas import PAGES, WEB_REJECTS
 
@@ -35,3 +38,53 @@ def test_a_crawl_that_comes_to_nothing_removes_only_its_own_files(lake: Lake) ->
     closed = Closed(frontier=[], rejects=[], counts={}, found=0, trouble="refused")
     assert "refused" in one._nothing_came({PAGES.name: [], WEB_REJECTS.name: []}, closed)
     assert sorted(path.name for path in one.folder.iterdir()) == sorted(others)
+
+
+def test_an_archive_that_is_the_crawls_own_folder_is_kept(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "crawls"
+    (folder / "test").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    for place in ("crawls", "./crawls/", "link", f"{folder}", folder.as_uri()):
+        one = crawl(lake, folder="link", archive=place)
+        assert one.archive == str(folder / "test")
+        warc = one.folder / "00001-0000.warc.gz"
+        warc.write_bytes(b"records")
+        for each in (one.archive, f"{tmp_path}/link/test", "crawls/test"):
+            archive.put(warc, f"{each}/{warc.name}")
+            _tidy(one.folder, 1, each)
+            assert warc.read_bytes() == b"records"
+    other = crawl(lake, archive="s3://bucket/folder/")
+    assert other.archive == "s3://bucket/folder/test"
+
+
+def test_a_file_is_put_as_a_whole_and_removed_only_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warc, place = tmp_path / "here" / "00001-0000.warc.gz", tmp_path / "there" / "00001-0000.warc.gz"
+    warc.parent.mkdir()
+    warc.write_bytes(b"records")
+
+    def cut_short(source: object, target: IO[bytes], size: int) -> None:
+        target.write(b"rec")
+        raise OSError("no space left")
+
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "copyfileobj", cut_short)
+        with pytest.raises(OSError, match="no space left"):
+            archive.put(warc, str(place))
+    assert not list(place.parent.iterdir())
+    _tidy(warc.parent, 1, str(place.parent))
+    assert warc.exists()
+
+    archive.put(warc, str(place))
+    first = place.stat()
+    archive.put(warc, str(place))
+    assert place.read_bytes() == b"records" and place.stat().st_mtime_ns == first.st_mtime_ns
+    warc.write_bytes(b"records and more")  # the task went on after the file was put
+    _tidy(warc.parent, 1, str(place.parent))
+    assert warc.exists()
+    archive.put(warc, str(place))
+    assert place.read_bytes() == b"records and more"
+    _tidy(warc.parent, 1, str(place.parent))
+    assert not warc.exists() and [path.name for path in place.parent.iterdir()] == [place.name]
