@@ -33,7 +33,7 @@ from millpond.ingest.crawl import archive, events
 from millpond.ingest.crawl.fetch import is_loopback
 from millpond.ingest.crawl.frontier import Closed, Frontier
 from millpond.ingest.crawl.links import canonical_url
-from millpond.ingest.crawl.plan import Host, Item, Round, Task, begun
+from millpond.ingest.crawl.plan import Host, Item, Round, Task, begun, refuse_foreign
 from millpond.ingest.crawl.task import Work, fetch_tables
 from millpond.ingest.crawl.traps import url_key
 from millpond.ingest.page import host_of, registered_domain
@@ -116,7 +116,7 @@ class _Crawl:
     def run(self) -> Outcome:
         """Round after round."""
         last: Outcome | None = None
-        with _only_driver(self.folder, self.name) as owner:
+        with _only_driver(self.folder, self.name, self.lake.warehouse) as owner:
             while (round_ := self._next()) is not None:
                 last = self._round(round_, owner)
                 self.counts.update(last.counts)
@@ -151,6 +151,7 @@ class _Crawl:
                 tasks = _share(selection.hosts, session("millpond ingest").sparkContext.defaultParallelism)
                 round_ = Round(
                     crawl=self.name,
+                    lake=self.lake.warehouse,
                     number=done + 1,
                     tasks=len(tasks),
                     started_at=now,
@@ -183,7 +184,7 @@ class _Crawl:
         entries = {**written.entries, FRONTIER.name: closed.frontier}
         entries[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *closed.rejects]
         if round_.number == 1 and not entries[PAGES.name] and not closed.found:
-            raise InputError(f"{self._nothing_came(entries, closed)}; nothing was published")
+            raise InputError(f"{self._nothing_came(round_, entries, closed)}; nothing was published")
         for number in range(round_.tasks):
             path = round_.warc(folder, number)
             archive.put(path, f"{self.archive}/{path.name}")
@@ -224,14 +225,15 @@ class _Crawl:
     def _place(self) -> str:
         return self.seeds[0].url if len(self.seeds) == 1 else f"{len(self.seeds)} addresses"
 
-    def _nothing_came(self, entries: dict[str, list[DataFileEntry]], closed: Closed) -> str:
+    def _nothing_came(self, round_: Round, entries: dict[str, list[DataFileEntry]], closed: Closed) -> str:
         """Take back a crawl that has come to nothing at once; returns what was the matter."""
         said = ", ".join(f"{verdict} {n:,}" for (_, verdict), n in sorted(closed.counts.items()))
         files = [entry.path for entry in entries[WEB_REJECTS.name]]
         details = storage.dataset(files).to_table(columns=["detail"])["detail"].to_pylist() if files else []
         discard(entry for each in entries.values() for entry in each)
-        for path in (*_files_of(self.folder, 1), self.folder / "owner", self.folder / "driver"):
-            path.unlink()
+        for path in (*_files_of(self.folder, round_.number), self.folder / "owner", self.folder / "driver"):
+            if not path.name.endswith(".warc.gz") or round_.token in path.name:  # or it is another lake's archive
+                path.unlink()
         with suppress(OSError):  # somebody else has files there, or other crawls have theirs
             self.folder.rmdir()
             self.folder.parent.rmdir()
@@ -248,7 +250,7 @@ class _Crawl:
 
 
 @contextmanager
-def _only_driver(folder: Path, name: str) -> Iterator[str]:
+def _only_driver(folder: Path, name: str, lake: str) -> Iterator[str]:
     """Hold a crawl's folder; yields the token that tells this driver's tasks from those of a dead one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -260,6 +262,7 @@ def _only_driver(folder: Path, name: str) -> Iterator[str]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(f"crawl {name!r} is being done by another process, which holds {lock.name}") from error
+        refuse_foreign(folder, lake)
         owner = uuid4().hex
         durable.write_bytes(folder / "owner", owner.encode())
         yield owner

@@ -1,7 +1,7 @@
 """What one task of a round has fetched, on disk before anything is made of it: a WARC file, and a log beside it.
 
-    crawls/NAME/00003-0001.warc.gz   what was answered: the archive
-    crawls/NAME/00003-0001.log       one line of JSON before each fetch and one after it
+    crawls/NAME/00003-0001-TOKEN.warc.gz   what was answered: the archive
+    crawls/NAME/00003-0001-TOKEN.log       one line of JSON before each fetch and one after it
 
 A task that runs again, after whatever death, reads here what was answered and does not ask for it again. Of a line or
 a record that was cut short nothing is used: the file is cut back to the last whole one and goes on from there. An
