@@ -89,8 +89,8 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._guard:
-            for file in (self._warc, self._log):
-                os.fsync(file.fileno())
+            os.fsync(self._warc.fileno())
+            os.fsync(self._log.fileno())
             for file in (self._warc, self._log, self._lock):
                 file.close()
 
