@@ -17,7 +17,7 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from millpond import storage
+from millpond import durable, storage
 from millpond.ingest.crawl.fetch import Answer, Headers
 
 _UNDONE = ("transfer-encoding", "content-length")
@@ -98,11 +98,43 @@ def _instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def absolute(place: str) -> str:
+    """A folder or URL as every process and every later day knows it: a local one without links or relative parts."""
+    if storage.is_url(place) and not place.startswith("file://"):
+        return place.rstrip("/")
+    return str(Path(place.removeprefix("file://")).resolve())
+
+
+def has_copy(local: Path, place: str) -> bool:
+    """Whether a finished file lies at a place, a path or a URL, as whole as here; the file itself is no copy."""
+    if _is_same(local, place):
+        return False
+    try:
+        return storage.size(place) == local.stat().st_size
+    except FileNotFoundError:
+        return False
+
+
 def put(local: Path, place: str) -> None:
-    """Put a finished file to its place, a path or a URL; where it lies there already, nothing is done."""
-    if str(local) == place:
+    """Put a finished file to its place, a path or a URL, as a whole; where it lies there already, nothing is done."""
+    if _is_same(local, place) or has_copy(local, place):
         return
-    storage.remove(place)  # of an attempt that was cut short
+    if storage.is_url(place):
+        _copy(local, place)
+        return
+    partial = durable.temporary(Path(place))
+    try:
+        _copy(local, str(partial))
+        durable.commit(partial, Path(place))
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _is_same(local: Path, place: str) -> bool:
+    return not storage.is_url(place) and Path(place).exists() and local.samefile(place)
+
+
+def _copy(local: Path, place: str) -> None:
     with local.open("rb") as source, storage.create(place) as target:
         shutil.copyfileobj(source, target, 1 << 20)
         storage.settle(target)

@@ -15,7 +15,6 @@ import argparse
 import fcntl
 import hashlib
 import re
-import shutil
 import threading
 import time
 from collections import Counter
@@ -34,7 +33,7 @@ from millpond.ingest.crawl import archive, events
 from millpond.ingest.crawl.fetch import is_loopback
 from millpond.ingest.crawl.frontier import Closed, Frontier
 from millpond.ingest.crawl.links import canonical_url
-from millpond.ingest.crawl.plan import Host, Item, Round, Task, begun
+from millpond.ingest.crawl.plan import Host, Item, Round, Task, begun, refuse_foreign
 from millpond.ingest.crawl.task import Work, fetch_tables
 from millpond.ingest.crawl.traps import url_key
 from millpond.ingest.page import host_of, registered_domain
@@ -104,20 +103,22 @@ class _Crawl:
         self.seeds = seeds
         self.config = config
         self.name = config.crawl or crawl_name(seeds)
+        if not self.name.strip("."):
+            raise InputError(f"ingest.crawl = {self.name!r} names no folder of its own: use letters or digits")
         digest = hashlib.sha256(self.name.encode()).hexdigest()
         name = _UNSAFE.sub("_", self.name)
         name = name if name == self.name else f"{name}-{digest[:8]}"
         if storage.is_url(lake.warehouse) and config.site.folder is None:
             raise InputError(f"{lake.uri} is in object storage: name a local folder for crawls, ingest.site.folder")
         self.folder = Path(config.site.folder or lake.root / "crawls").absolute() / name
-        self.archive = f"{(config.site.archive or f'{lake.warehouse}/crawls').rstrip('/')}/{name}"
+        self.archive = f"{archive.absolute(config.site.archive or f'{lake.warehouse}/crawls')}/{name}"
         self.counts: Counter[str] = Counter()
         self.began = datetime.now(UTC)
 
     def run(self) -> Outcome:
         """Round after round."""
         last: Outcome | None = None
-        with _only_driver(self.folder, self.name) as owner:
+        with _only_driver(self.folder, self.name, self.lake.warehouse) as owner:
             while (round_ := self._next()) is not None:
                 last = self._round(round_, owner)
                 self.counts.update(last.counts)
@@ -142,7 +143,7 @@ class _Crawl:
             frontier = self._frontier(self.lake.release())
             summary = frontier.summary()
             done = summary.round
-            _tidy(self.folder, done, keep_archive=self.archive == str(self.folder))
+            _tidy(self.folder, done, self.archive)
             if round_ := begun(self.folder, done + 1):
                 return round_
             now = datetime.now(UTC)
@@ -152,6 +153,7 @@ class _Crawl:
                 tasks = _share(selection.hosts, session("millpond ingest").sparkContext.defaultParallelism)
                 round_ = Round(
                     crawl=self.name,
+                    lake=self.lake.warehouse,
                     number=done + 1,
                     tasks=len(tasks),
                     started_at=now,
@@ -184,7 +186,7 @@ class _Crawl:
         entries = {**written.entries, FRONTIER.name: closed.frontier}
         entries[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *closed.rejects]
         if round_.number == 1 and not entries[PAGES.name] and not closed.found:
-            raise InputError(f"{self._nothing_came(entries, closed)}; nothing was published")
+            raise InputError(f"{self._nothing_came(round_, entries, closed)}; nothing was published")
         for number in range(round_.tasks):
             path = round_.warc(folder, number)
             archive.put(path, f"{self.archive}/{path.name}")
@@ -225,14 +227,17 @@ class _Crawl:
     def _place(self) -> str:
         return self.seeds[0].url if len(self.seeds) == 1 else f"{len(self.seeds)} addresses"
 
-    def _nothing_came(self, entries: dict[str, list[DataFileEntry]], closed: Closed) -> str:
+    def _nothing_came(self, round_: Round, entries: dict[str, list[DataFileEntry]], closed: Closed) -> str:
         """Take back a crawl that has come to nothing at once; returns what was the matter."""
         said = ", ".join(f"{verdict} {n:,}" for (_, verdict), n in sorted(closed.counts.items()))
         files = [entry.path for entry in entries[WEB_REJECTS.name]]
         details = storage.dataset(files).to_table(columns=["detail"])["detail"].to_pylist() if files else []
         discard(entry for each in entries.values() for entry in each)
-        shutil.rmtree(self.folder)
-        with suppress(OSError):  # other crawls have theirs there
+        for path in (*_files_of(self.folder, round_.number), self.folder / "owner", self.folder / "driver"):
+            if not path.name.endswith(".warc.gz") or round_.token in path.name:  # or it is another lake's archive
+                path.unlink()
+        with suppress(OSError):  # somebody else has files there, or other crawls have theirs
+            self.folder.rmdir()
             self.folder.parent.rmdir()
         return f"{self._place}: no page was found ({said}): {next(iter(details), closed.trouble)}"
 
@@ -247,7 +252,7 @@ class _Crawl:
 
 
 @contextmanager
-def _only_driver(folder: Path, name: str) -> Iterator[str]:
+def _only_driver(folder: Path, name: str, lake: str) -> Iterator[str]:
     """Hold a crawl's folder; yields the token that tells this driver's tasks from those of a dead one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -259,17 +264,23 @@ def _only_driver(folder: Path, name: str) -> Iterator[str]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(f"crawl {name!r} is being done by another process, which holds {lock.name}") from error
+        refuse_foreign(folder, lake)
         owner = uuid4().hex
         durable.write_bytes(folder / "owner", owner.encode())
         yield owner
 
 
-def _tidy(folder: Path, done: int, *, keep_archive: bool) -> None:
-    """Remove what was needed to go on with rounds that are released."""
-    for path in folder.iterdir():
-        number, _, rest = path.name.partition("-" if "-" in path.name else ".")
-        if number.isdecimal() and int(number) <= done and not (keep_archive and rest.endswith(".warc.gz")):
+def _tidy(folder: Path, done: int, place: str) -> None:
+    """Remove what was needed to go on with rounds that are released; of a WARC file never the only copy."""
+    for path in _files_of(folder, done):
+        if not path.name.endswith(".warc.gz") or archive.has_copy(path, f"{place}/{path.name}"):
             path.unlink()
+
+
+def _files_of(folder: Path, last: int) -> list[Path]:
+    """The files of the rounds up to one."""
+    numbers = ((path, re.split("[-.]", path.name)[0]) for path in folder.iterdir())
+    return [path for path, number in numbers if number.isdecimal() and int(number) <= last]
 
 
 def _share(hosts: Sequence[Host], tasks: int) -> list[Task]:

@@ -1,7 +1,7 @@
 """What one task of a round has fetched, on disk before anything is made of it: a WARC file, and a log beside it.
 
-    crawls/NAME/00003-0001.warc.gz   what was answered: the archive
-    crawls/NAME/00003-0001.log       one line of JSON before each fetch and one after it
+    crawls/NAME/00003-0001-TOKEN.warc.gz   what was answered: the archive
+    crawls/NAME/00003-0001-TOKEN.log       one line of JSON before each fetch and one after it
 
 A task that runs again, after whatever death, reads here what was answered and does not ask for it again. Of a line or
 a record that was cut short nothing is used: the file is cut back to the last whole one and goes on from there. An
@@ -23,7 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from millpond.errors import MillpondError
+from millpond import durable
+from millpond.errors import InputError, MillpondError
 from millpond.ingest.crawl import archive
 from millpond.ingest.crawl.fetch import Answer, Failure, Headers
 from millpond.reasons import Reason
@@ -32,7 +33,7 @@ _ATTEMPTS = 2
 
 
 class Superseded(MillpondError):
-    """Another driver has taken the crawl over, and this task belongs to none."""
+    """Another driver has taken the crawl over or the round is released: this task belongs to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,9 @@ class Journal:
         path: of the WARC file, which is made where it is missing.
         owner: token of the driver this task belongs to.
         about: what the WARC file's `warcinfo` record says.
+
+    Raises:
+        Superseded: on entering it, the crawl has another driver or the round is released.
     """
 
     def __init__(self, path: Path, owner: str, about: dict[str, str]) -> None:
@@ -63,15 +67,22 @@ class Journal:
     def __enter__(self) -> Self:
         self._lock = self.path.with_suffix("").with_suffix(".lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._log = self.log_path.open("ab+")
+        try:
+            self._check_owner()
+            if self.path.exists() and not self.log_path.exists():
+                raise Superseded(f"{self.path}: its log is gone, so its round is released and nothing is added to it")
+        except BaseException:
+            self._lock.close()
+            raise
         self._read_log()
+        self._log = self.log_path.open("ab")
         if self.path.exists():
             os.truncate(self.path, max((entry["end"] for entry in self._kept.values()), default=0))
         self._warc = self.path.open("ab")
         if not self._kept:
             self._append(archive.info_record(self.path.name, self._about))
             # The record is the log's first entry, so that nothing before it is ever cut off.
-            self._note({"kept": "", "end": self._warc.tell()})
+            self._note_kept({"kept": "", "end": self._warc.tell()})
         return self
 
     def __exit__(
@@ -79,6 +90,7 @@ class Journal:
     ) -> None:
         with self._guard:
             os.fsync(self._warc.fileno())
+            os.fsync(self._log.fileno())
             for file in (self._warc, self._log, self._lock):
                 file.close()
 
@@ -93,7 +105,11 @@ class Journal:
         return bool(self._started)
 
     def kept(self, url: str) -> Kept | None:
-        """What an earlier fetch of an address brought; None where there was none."""
+        """What an earlier fetch of an address brought, in this attempt or one before; None where there was none.
+
+        Raises:
+            InputError: the log and the WARC file do not belong together.
+        """
         entry = self._kept.get(url)
         if entry is None:
             began = self._started[url]
@@ -103,12 +119,15 @@ class Journal:
             return Kept(Failure(url, Reason.FETCH_FAILED, detail, datetime.now(UTC)))
         if "failure" in entry:
             fields = entry["failure"]
-            at = datetime.fromisoformat(fields.pop("fetched_at"))
+            at = datetime.fromisoformat(fields["fetched_at"])
             return Kept(Failure(**{**fields, "reason": Reason(fields["reason"]), "fetched_at": at}))
         with self.path.open("rb") as file:
             file.seek(entry["offset"])
-            data = file.read(entry["length"])
-        return Kept(archive.read_answer(data), entry["offset"], entry["length"])
+            answer = archive.read_answer(file.read(entry["length"]))
+        if answer.url != url:
+            where = f"{self.path}: the record at {entry['offset']} is of {answer.url}, and by its log of {url}"
+            raise InputError(f"{where}: remove both files, and the crawl fetches again what was in them")
+        return Kept(answer, entry["offset"], entry["length"])
 
     def begin(self, url: str) -> None:
         """Write down that a fetch is about to begin.
@@ -116,8 +135,7 @@ class Journal:
         Raises:
             Superseded: the crawl has another driver.
         """
-        if read_owner(self.path.parent) != self._owner:
-            raise Superseded(f"{self.path}: another driver goes on with this crawl")
+        self._check_owner()
         self._started[url] += 1
         self._note({"begun": url})
 
@@ -126,13 +144,18 @@ class Journal:
         with self._guard:
             if isinstance(result, Failure):
                 fields = {**asdict(result), "fetched_at": result.fetched_at.isoformat()}
-                self._note({"kept": result.url, "end": self._warc.tell(), "failure": fields})
+                self._note_kept({"kept": result.url, "end": self._warc.tell(), "failure": fields})
                 return Kept(result)
             response, request = archive.answer_records(result, sent)
             offset = self._warc.tell()
             self._append(response + request)
-            self._note({"kept": result.url, "end": self._warc.tell(), "offset": offset, "length": len(response)})
+            end = self._warc.tell()
+            self._note_kept({"kept": result.url, "end": end, "offset": offset, "length": len(response)})
         return Kept(result, offset, len(response))
+
+    def _check_owner(self) -> None:
+        if read_owner(self.path.parent) != self._owner:
+            raise Superseded(f"{self.path}: another driver goes on with this crawl")
 
     def _append(self, data: bytes) -> None:
         self._warc.write(data)
@@ -142,19 +165,26 @@ class Journal:
         self._log.write(json.dumps(entry).encode() + b"\n")
         self._log.flush()
 
+    def _note_kept(self, entry: dict[str, Any]) -> None:
+        self._note(entry)
+        self._kept[entry["kept"]] = entry
+
     def _read_log(self) -> None:
-        """Take in the whole lines, and cut off what follows them."""
-        self._log.seek(0)
-        data = self._log.read()
-        whole = data.rfind(b"\n") + 1
-        self._log.truncate(whole)
+        """Take in the whole lines whose records are there, and erase the others: they must not be believed later."""
+        data = self.log_path.read_bytes() if self.log_path.exists() else b""
         size = self.path.stat().st_size if self.path.exists() else 0
-        for line in BytesIO(data[:whole]):
+        believed = b""
+        for line in BytesIO(data[: data.rfind(b"\n") + 1]):
             entry = json.loads(line)
             if "begun" in entry:
                 self._started[entry["begun"]] += 1
-            elif entry["end"] <= size:  # a machine that lost its power may have kept the log and not the records
+            elif entry["end"] <= size:
                 self._kept[entry["kept"]] = entry
+            else:  # a machine that lost its power may have kept the log and not the records
+                continue
+            believed += line
+        if believed != data:
+            durable.write_bytes(self.log_path, believed)
 
 
 def read_owner(folder: Path) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from millpond import durable
+from millpond.errors import InputError
 from millpond.ingest.crawl.robots import RobotsFile
 
 
@@ -58,6 +60,10 @@ class Round(_Part):
     """One round of a crawl."""
 
     crawl: str
+    lake: str
+    """The warehouse of the lake it is to be released in."""
+    token: str = Field(default_factory=lambda: uuid4().hex[:16])
+    """A random one in the names of its WARC files: no other round of any lake or driver has the same."""
     number: int
     tasks: int
     started_at: datetime
@@ -68,7 +74,7 @@ class Round(_Part):
 
     def warc(self, folder: Path, task: int) -> Path:
         """The WARC file of a task."""
-        return folder / f"{self.number:05}-{task:04}.warc.gz"
+        return folder / f"{self.number:05}-{task:04}-{self.token}.warc.gz"
 
     def plan(self, folder: Path, task: int) -> Path:
         """The file that says what a task is to fetch."""
@@ -94,3 +100,18 @@ def begun(folder: Path, number: int) -> Round | None:
     """The round of a number, where its plan is written."""
     path = folder / f"{number:05}.round"
     return Round.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+def refuse_foreign(folder: Path, lake: str) -> None:
+    """Refuse a folder in which a crawl of another lake is under way.
+
+    Raises:
+        InputError: it holds the plan of a round for another lake.
+    """
+    for path in folder.glob("*.round"):
+        theirs = Round.model_validate_json(path.read_bytes()).lake
+        if theirs != lake:
+            raise InputError(
+                f"{path} is a round of this crawl for the lake in {theirs}, not {lake}: "
+                "name another ingest.site.folder or another ingest.crawl, or end that crawl first"
+            )

@@ -66,7 +66,7 @@ class Log:
 
     def close(self, *rows: dict[str, Any], seeds: tuple[Item, ...] = ()) -> tuple[Closed, list[Any], list[Any]]:
         raw = write_rows(FRONTIER.name, self.folder / "raw", list(rows))
-        plan = Round(crawl="c", number=2, tasks=1, started_at=NOW, seeds=(), new_seeds=seeds)
+        plan = Round(crawl="c", lake="l", number=2, tasks=1, started_at=NOW, seeds=(), new_seeds=seeds)
         closed = self.frontier().close(plan, [entry.path for entry in raw])
         added, rejects = (
             [row for entry in entries for row in pq.read_table(entry.path).to_pylist()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from fastwarc.warc import ArchiveIterator as FastIterator
 from fastwarc.warc import WarcRecordType
 from warcio.archiveiterator import ArchiveIterator
 
+from millpond.errors import InputError
 from millpond.ingest.crawl.fetch import Answer, Failure
 from millpond.ingest.crawl.journal import Journal, Kept, Superseded
 from millpond.reasons import Reason
@@ -146,6 +148,56 @@ def test_tasks_of_a_driver_that_was_replaced_stop(path: Path) -> None:
         (path.parent / "owner").write_text("another")
         with pytest.raises(Superseded):
             journal.begin("http://h/1")
+
+
+def test_what_was_fetched_is_kept_within_an_attempt_too(path: Path) -> None:
+    failure = Failure("http://h/down", Reason.FETCH_FAILED, "ConnectError: refused", AT, down=True)
+    for attempt in range(2):
+        with Journal(path, "me", ABOUT) as journal:
+            for each in (answer(0), failure):
+                if attempt == 0:
+                    journal.begin(each.url)
+                    assert journal.keep(each, SENT) == journal.kept(each.url)
+                for _ in range(3):
+                    kept = journal.kept(each.url)
+                    assert kept is not None and kept.result == each
+
+
+def test_a_late_attempt_leaves_what_another_driver_or_a_release_has_finished(path: Path) -> None:
+    fill(path, 2)
+    log = path.parent / "00001-0000.log"
+    log.write_bytes(log.read_bytes() + b"{half")
+    before = path.read_bytes() + b"half", log.read_bytes()
+    path.write_bytes(before[0])
+    (path.parent / "owner").write_text("another")
+    with pytest.raises(Superseded, match="another driver"), Journal(path, "me", ABOUT):
+        pass
+    assert (path.read_bytes(), log.read_bytes()) == before
+    log.unlink()
+    with pytest.raises(Superseded, match="is released"), Journal(path, "another", ABOUT):
+        pass
+    assert path.read_bytes() == before[0] and not log.exists()
+
+
+def test_an_entry_whose_record_was_lost_is_not_believed_later(path: Path) -> None:
+    kept = fill(path, 3)
+    os.truncate(path, (kept[1].offset or 0) + 5)
+    for attempt in range(2):
+        with Journal(path, "me", ABOUT) as journal:
+            assert [n for n in range(3) if journal.kept(answer(n).url)] == [0]
+            if attempt == 0:  # the file grows beyond where the lost records ended
+                for n in (7, 8, 9):
+                    journal.begin(answer(n).url)
+                    journal.keep(answer(n), SENT)
+    assert path.stat().st_size > (kept[2].offset or 0) + (kept[2].length or 0)
+
+
+def test_a_record_of_another_address_is_not_taken(path: Path) -> None:
+    fill(path, 2)
+    log = path.parent / "00001-0000.log"
+    log.write_text(log.read_text().replace('"kept": "http://h/0"', '"kept": "http://h/5"'))
+    with Journal(path, "me", ABOUT) as journal, pytest.raises(InputError, match="is of http://h/0, and by its log of"):
+        journal.kept("http://h/5")
 
 
 def test_an_attempt_waits_for_the_end_of_another(path: Path) -> None:

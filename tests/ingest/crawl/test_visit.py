@@ -57,7 +57,9 @@ class Crawled:
             for server in self.servers
         )
         seeds = tuple(server.url + "/" for server in self.servers)
-        plan = Round(crawl="test", number=1, tasks=1, started_at=datetime.now(UTC), seeds=seeds, new_seeds=())
+        plan = Round(
+            crawl="test", lake="l", number=1, tasks=1, started_at=datetime.now(UTC), seeds=seeds, new_seeds=()
+        )
         plan.write(folder, [Task(hosts=hosts)])
         rows = []
         made = fetch(Work(str(folder), str(folder), "me", plan, config), 0)
