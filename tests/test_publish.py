@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -138,10 +139,23 @@ def test_refused_audit_changes_nothing(lake: Lake) -> None:
     assert set(lake.table("web.rejects").refs()) == {"main"}
 
 
+def found(name: str) -> dict[str, object]:
+    """A row of `web.frontier`."""
+    url = f"http://{name}/"
+    return {
+        "crawl": name,
+        "url": url,
+        "url_key": url,
+        "state": "fetched",
+        "round": 1,
+        "seen_at": datetime.fromtimestamp(0, UTC),
+    }
+
+
 def derived(lake: Lake, read: int, name: str) -> Run:
     """A run that replaces what its stage made of a snapshot of `web.rejects`."""
     run = Run(lake, "derive", Settings(name=name, number=0), {"web.rejects": read})
-    run.stage_rows("web.frontier", [{"url": f"http://{name}/", "state": "fetched"}], Mode.REPLACE)
+    run.stage_rows("web.frontier", [found(name)], Mode.REPLACE)
     return run
 
 
@@ -183,7 +197,7 @@ def test_a_run_that_replaces_some_rows_of_its_base_undoes_nothing(lake: Lake) ->
     def merged(name: str) -> Callable[[Run, Release | None], None]:
         def stage(run: Run, base: Release | None) -> None:
             rows = lake.read("web.frontier").to_pylist()
-            run.stage_rows("web.frontier", [*rows, {"url": f"http://{name}/", "state": "fetched"}], Mode.REPLACE)
+            run.stage_rows("web.frontier", [*rows, found(name)], Mode.REPLACE)
 
         return stage
 

@@ -58,7 +58,14 @@ class Crawled:
         )
         seeds = tuple(server.url + "/" for server in self.servers)
         plan = Round(
-            crawl="test", lake="l", number=1, tasks=1, started_at=datetime.now(UTC), seeds=seeds, new_seeds=()
+            crawl="test",
+            lake="l",
+            token="t",  # a stopped round is gone on with by its own plan
+            number=1,
+            tasks=1,
+            started_at=datetime.now(UTC),
+            seeds=seeds,
+            new_seeds=(),
         )
         plan.write(folder, [Task(hosts=hosts)])
         rows = []
