@@ -43,7 +43,7 @@ from millpond.ingest.crawl.traps import url_key
 from millpond.lake import Lake
 
 HOSTS = 4
-DELAY = 0.002
+DELAY = 0.02
 #: What an answer takes, so that a kill finds fetches under way.
 SERVING_SECONDS = 0.003
 #: Folders of the first host that its robots.txt disallows.
@@ -69,7 +69,7 @@ the same command again each time.
 
 {crawls}
 *Most for one address* may be 1, and 2 where there were kills; a disallowed address is never asked for; the least gap
-between the end of one answer and the next request of a host is never shorter than the delay.
+from the leaving of one answer to the next request of a host, on the server's clock, is never shorter than the delay.
 
 ## Hosts at a time
 
@@ -212,7 +212,7 @@ def whole(root: Path, folder: Path) -> dict[str, Any]:
     with served(root, DISALLOWED) as servers:
         wanted = [reachable(server, DISALLOWED if n == 0 else ()) for n, server in enumerate(servers)]
         for server in servers:
-            server.log.clear()
+            server.forget()
         begin = time.monotonic()
         code = start(command(folder / "lake", servers), folder / "log").wait(SECONDS)
         took = time.monotonic() - begin
@@ -227,7 +227,7 @@ def killed(root: Path, folder: Path, kills: int, seed: int = 0) -> dict[str, Any
     with served(root, DISALLOWED) as servers:
         wanted = [reachable(server, DISALLOWED if n == 0 else ()) for n, server in enumerate(servers)]
         for server in servers:
-            server.log.clear()
+            server.forget()
         step = sum(map(len, wanted)) // (kills + 2)
         arguments = command(folder / "lake", servers)
         for n in range(kills):

@@ -7,13 +7,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import fsspec
 import pytest
-from web_files import CANARY, Bucket, Site, serve_bucket, serve_files
+from web_files import CANARY, Bucket, Site, bucket_in_environment, serve_files
 
 from millpond.errors import InputError, MissingExtraError
 from millpond.inputs import address, expand, identify, identity, open_input, refuse_secrets
-from millpond.storage import _connected
 
 
 @pytest.fixture
@@ -29,11 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Bucket]:
     """An S3 server with a few objects, which fsspec finds by the environment."""
-    with pytest.MonkeyPatch.context() as patch, serve_bucket("inputs") as bucket:
-        for name, value in bucket.environment().items():
-            patch.setenv(name, value)
-        _connected.cache_clear()
-        fsspec.filesystem("s3").clear_instance_cache()
+    with bucket_in_environment("inputs") as bucket:
         for key in ("crawl/b.warc.gz", "crawl/a.warc.gz", "crawl/deep/c.warc.gz", "crawl/notes.txt"):
             bucket.put(key, key.encode())
         yield bucket

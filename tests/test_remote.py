@@ -12,14 +12,14 @@ from typing import Any
 
 import fsspec
 import pytest
-from web_files import CANARY, Bucket, Handler, Site, serve_bucket, serve_files
+from web_files import CANARY, Bucket, Handler, Site, bucket_in_environment, serve_files
 
 from millpond import patience, remote
 from millpond.errors import InputError
 from millpond.patience import Patience
 from millpond.remote import Range, open_remote, read_range, read_ranges
 from millpond.sources import Status
-from millpond.storage import _connected, adopt
+from millpond.storage import adopt
 
 DATA = random.Random(7).randbytes(5 << 20)
 QUICK = Patience(tries=4, brief=2, first_seconds=0.02, longest_seconds=0.2, total_seconds=5, stall_seconds=0.5)
@@ -36,11 +36,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Bucket]:
     """An S3 server with one bucket, which fsspec finds by the environment."""
-    with pytest.MonkeyPatch.context() as patch, serve_bucket("inputs") as bucket:
-        for name, value in bucket.environment().items():
-            patch.setenv(name, value)
-        _connected.cache_clear()
-        fsspec.filesystem("s3").clear_instance_cache()
+    with bucket_in_environment("inputs") as bucket:
         yield bucket
 
 

@@ -10,7 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
+import fsspec
+import pytest
 from moto.server import ThreadedMotoServer
+
+from millpond.storage import _connected
 
 #: What a request is answered with instead of the file: (request number, handler) → whether it was.
 Fault = Callable[[int, "Handler"], bool]
@@ -188,3 +192,14 @@ def serve_bucket(name: str) -> Iterator[Bucket]:
         yield bucket
     finally:
         server.stop()
+
+
+@contextmanager
+def bucket_in_environment(name: str) -> Iterator[Bucket]:
+    """Such a server, which fsspec finds by the environment."""
+    with pytest.MonkeyPatch.context() as patch, serve_bucket(name) as bucket:
+        for key, value in bucket.environment().items():
+            patch.setenv(key, value)
+        _connected.cache_clear()
+        fsspec.filesystem("s3").clear_instance_cache()
+        yield bucket

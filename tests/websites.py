@@ -24,8 +24,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         site = self.server
-        site.log.append((time.monotonic(), self.path, dict(self.headers)))
         with site.counting:
+            if site.left:
+                site.gaps.append(time.monotonic() - site.left)
+            site.log.append((time.monotonic(), self.path, dict(self.headers)))
             self.counted = True
             site.open += 1
             site.most_open = max(site.most_open, site.open)
@@ -43,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
     def answered(self) -> None:
         """From here on the client may have its answer, and begin the next request before this one is left."""
         with self.server.counting:
+            if self.counted:
+                self.server.left = time.monotonic()
             self.server.open -= self.counted
             self.counted = False
 
@@ -73,6 +77,9 @@ class Site(ThreadingHTTPServer):
         self.log: list[tuple[float, str, dict[str, str]]] = []
         self.counting = threading.Lock()
         self.open = self.most_open = 0
+        self.left = 0.0
+        #: Seconds from an answer's leaving to the next request: never less than the crawler waits.
+        self.gaps: list[float] = []
 
     @property
     def host(self) -> str:
@@ -82,15 +89,15 @@ class Site(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://{self.host}:{self.server_address[1]}"
 
+    def forget(self) -> None:
+        """Begin its log anew."""
+        self.log.clear()
+        self.gaps.clear()
+        self.left = 0.0
+
     @property
     def asked(self) -> list[str]:
         return [path for _, path, _ in self.log]
-
-    @property
-    def gaps(self) -> list[float]:
-        """Seconds between requests."""
-        times = [at for at, _, _ in self.log]
-        return [after - before for before, after in itertools.pairwise(times)]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """The crawler hangs up on endless answers: no news."""

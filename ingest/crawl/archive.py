@@ -75,6 +75,11 @@ def _consistent(answer: Answer) -> list[tuple[str, str]]:
     return [*kept, ("Content-Length", str(len(answer.body)))]
 
 
+def _as_it_came(name: str) -> str:
+    bare = name.removeprefix(_KEPT_AS)
+    return bare if bare.lower() in _UNDONE else name
+
+
 def read_answer(data: bytes) -> Answer:
     """The answer that a `response` record holds."""
     for record in ArchiveIterator(BytesIO(data)):
@@ -85,7 +90,7 @@ def read_answer(data: bytes) -> Answer:
             url=record.rec_headers.get_header("WARC-Target-URI"),
             status=int(status),
             phrase=phrase,
-            headers=tuple((name.removeprefix(_KEPT_AS), value) for name, value in headers),
+            headers=tuple((_as_it_came(name), value) for name, value in headers),
             body=record.raw_stream.read(),
             fetched_at=datetime.fromisoformat(record.rec_headers.get_header("WARC-Date")),
             ip=record.rec_headers.get_header("WARC-IP-Address"),

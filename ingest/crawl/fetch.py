@@ -24,6 +24,7 @@ import httpcore
 
 from millpond.ingest.config import SiteConfig
 from millpond.ingest.page import clean_text
+from millpond.patience import seconds_asked
 from millpond.reasons import Reason
 
 _ACCEPT = "text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.1"
@@ -71,6 +72,11 @@ class Answer:
         except UnicodeError:
             return value
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server wants to be asked again; None where it does not say."""
+        return seconds_asked(self.header("retry-after") or "", self.fetched_at)
+
     def all_of(self, name: str) -> list[str]:
         """Values of a header, one for each time it was sent."""
         return [value for key, value in self.headers if key.lower() == name]
@@ -90,6 +96,8 @@ class Failure:
     """Whether the host was reached and the time ran out before it answered."""
     final: bool = False
     """Whether asking again would not help: the address may not be connected to, or is none."""
+    retry_after: float | None = None
+    """Seconds after which the server wants to be asked again, where it said so."""
 
 
 class Fetcher:

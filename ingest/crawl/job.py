@@ -15,11 +15,10 @@ import argparse
 import fcntl
 import hashlib
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -32,6 +31,7 @@ from millpond.ingest.config import IngestConfig, SiteConfig
 from millpond.ingest.crawl import archive, events
 from millpond.ingest.crawl.fetch import is_loopback
 from millpond.ingest.crawl.frontier import Closed, Frontier
+from millpond.ingest.crawl.journal import KeptCount
 from millpond.ingest.crawl.links import canonical_url
 from millpond.ingest.crawl.plan import Host, Item, Round, Task, begun, refuse_foreign
 from millpond.ingest.crawl.task import Work, fetch_tables
@@ -41,7 +41,7 @@ from millpond.ingest.publish import sum_of, sums_by_reason
 from millpond.ingest.tasks import TABLE_OF, discard
 from millpond.inputs import refuse_secrets
 from millpond.lake import Lake, Release
-from millpond.progress import bar, note
+from millpond.progress import Bar, followed, note
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.reasons import Reason
@@ -51,7 +51,6 @@ from millpond.stage import Work as StageWork
 from millpond.stage import job_main
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
-_POLL_SECONDS = 0.5
 
 
 def crawl_sites(lake: Lake, urls: Sequence[str], config: IngestConfig) -> Outcome:
@@ -297,25 +296,14 @@ def _share(hosts: Sequence[Host], tasks: int) -> list[Task]:
     return [Task(hosts=tuple(part)) for part in parts]
 
 
-@contextmanager
-def _shown(folder: Path, round_: Round, selected: int) -> Iterator[None]:
-    """Show how many fetches of a round are done, from its tasks' logs."""
-    done = threading.Event()
-    logs = [round_.warc(folder, n).with_suffix("").with_suffix(".log") for n in range(round_.tasks)]
+def _shown(folder: Path, round_: Round, selected: int) -> AbstractContextManager[None]:
+    """Show how many fetches of a round are done, from its tasks' journals."""
+    counts = [KeptCount(round_.warc(folder, n)) for n in range(round_.tasks)]
 
-    def follow() -> None:
-        while not done.wait(_POLL_SECONDS):
-            fetched = sum(log.read_bytes().count(b'{"kept": "h') for log in logs if log.exists())
-            shown.update(min(fetched, selected), selected, f"round {round_.number}")
+    def look(shown: Bar) -> None:
+        shown.update(min(sum(count.now() for count in counts), selected), selected, f"round {round_.number}")
 
-    with bar("crawl") as shown:
-        thread = threading.Thread(target=follow, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+    return followed("crawl", look)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -97,7 +97,7 @@ class Journal:
     @property
     def log_path(self) -> Path:
         """The log beside the WARC file."""
-        return self.path.with_suffix("").with_suffix(".log")
+        return _log_of(self.path)
 
     @property
     def resumed(self) -> bool:
@@ -185,6 +185,29 @@ class Journal:
             believed += line
         if believed != data:
             durable.write_bytes(self.log_path, believed)
+
+
+class KeptCount:
+    """How many fetches a task's journal holds, counted while it grows; reads each line once."""
+
+    def __init__(self, path: Path) -> None:
+        self._log = _log_of(path)
+        self._read = self._count = 0
+
+    def now(self) -> int:
+        """The count so far."""
+        if self._log.exists():
+            with self._log.open("rb") as log:
+                log.seek(self._read)
+                data = log.read()
+            whole = data[: data.rfind(b"\n") + 1]
+            self._read += len(whole)
+            self._count += sum(bool(json.loads(line).get("kept")) for line in whole.splitlines())
+        return self._count
+
+
+def _log_of(warc: Path) -> Path:
+    return warc.with_suffix("").with_suffix(".log")
 
 
 def read_owner(folder: Path) -> str:

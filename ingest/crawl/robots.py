@@ -145,7 +145,7 @@ async def fetch_robots(get: Get, site: str) -> RobotsFile | Failure:
                 return answer
             return _off_limits(start, answer.detail, answer.fetched_at)
         if answer.status == 429 or answer.status >= 500:
-            return _off_limits(start, str(answer.status), answer.fetched_at)
+            return _off_limits(start, str(answer.status), answer.fetched_at, answer.retry_after)
         if answer.truncated in ("time", "disconnect"):
             return _off_limits(start, "its answer is cut short", answer.fetched_at)
         if 200 <= answer.status < 300:
@@ -170,5 +170,6 @@ def _parsed(url: str, answer: Answer) -> RobotsFile | Failure:
     return RobotsFile(text=robots_text(content), at=answer.fetched_at)
 
 
-def _off_limits(url: str, detail: str, at: datetime) -> Failure:
-    return Failure(url, Reason.ROBOTS, f"{url} cannot be had ({detail}), so the site is off limits", at, down=True)
+def _off_limits(url: str, detail: str, at: datetime, retry_after: float | None = None) -> Failure:
+    said = f"{url} cannot be had ({detail}), so the site is off limits"
+    return Failure(url, Reason.ROBOTS, said, at, down=True, retry_after=retry_after)

@@ -22,9 +22,8 @@ from millpond.ingest.crawl.journal import Journal
 from millpond.ingest.crawl.plan import Round
 from millpond.ingest.crawl.scope import Scope
 from millpond.ingest.crawl.visit import Turns, Visit
-from millpond.ingest.page import Row, RowBatcher
-from millpond.ingest.tasks import TABLE_OF
-from millpond.schemas import TABLES
+from millpond.ingest.page import Row
+from millpond.ingest.tasks import tables_of
 
 _WAITING = 8
 
@@ -48,12 +47,8 @@ class Work:
 
 def fetch_tables(batches: Iterator[pa.RecordBatch], work: Work) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Inside a task: batches of each table from the tasks of the round whose numbers come in."""
-    batchers = {table: RowBatcher(TABLES[table].schema, work.config.batch_bytes) for table in TABLE_OF.values()}
-    for number in (number for batch in batches for number in batch["id"].to_pylist()):
-        for kind, row in fetch(work, number):
-            if batch := batchers[TABLE_OF[kind]].add(row):
-                yield TABLE_OF[kind], batch
-    yield from ((table, batch) for table, batcher in batchers.items() if (batch := batcher.flush()))
+    numbers = (number for batch in batches for number in batch["id"].to_pylist())
+    return tables_of((row for number in numbers for row in fetch(work, number)), work.config.batch_bytes)
 
 
 def fetch(work: Work, number: int) -> Generator[Row, None, None]:

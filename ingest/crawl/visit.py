@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 from millpond.ingest.config import SiteConfig
 from millpond.ingest.crawl import events
@@ -20,8 +19,8 @@ from millpond.ingest.crawl.fetch import Answer, Failure, Fetcher, may_be_sent
 from millpond.ingest.crawl.journal import Journal, Kept
 from millpond.ingest.crawl.links import origin
 from millpond.ingest.crawl.plan import Host, Item
-from millpond.ingest.crawl.robots import MAX_BYTES, Robots, fetch_robots
-from millpond.ingest.page import Row, host_of, to_utc
+from millpond.ingest.crawl.robots import MAX_AGE, MAX_BYTES, Robots, RobotsFile, fetch_robots
+from millpond.ingest.page import Row, host_of
 from millpond.reasons import Reason
 
 Emit = Callable[[list[Row]], Awaitable[None]]
@@ -80,7 +79,7 @@ class Visit:
         """The reason and detail of the host's last failure."""
         self.left_until: datetime | None = None
         """Until when the host is left alone; None while it is being visited."""
-        self._rules: dict[str, Robots] = {}
+        self._rules: dict[str, tuple[RobotsFile, Robots]] = {}
 
     async def run(self) -> None:
         """Decide on every address of the host, or put it back."""
@@ -135,7 +134,7 @@ class Visit:
             return self.decider.decide(item, kept, reserved)
         self.failures = 0
         if result.status in (429, 503):
-            wait = min(retry_after(result) or self._backoff(item.tries), self.config.max_retry_seconds)
+            wait = min(result.retry_after or self._backoff(item.tries), self.config.max_retry_seconds)
             until = result.fetched_at + timedelta(seconds=wait)
             left = (until - datetime.now(UTC)).total_seconds()
             self.turns.pause(self.host.host, left)
@@ -159,39 +158,53 @@ class Visit:
             self.trouble = f"{failure.reason}: host given up after {self.failures} failures: {failure.detail}"
             self.given_up = self.trouble
         elif failure.down:
-            self.left_until = failure.fetched_at + timedelta(seconds=self._backoff(self.failures - 1))
+            wait = max(self._backoff(self.failures - 1), failure.retry_after or 0.0)
+            self.left_until = failure.fetched_at + timedelta(seconds=min(wait, self.config.max_retry_seconds))
 
     def _backoff(self, failures: int) -> float:
         return min(self.config.retry_seconds * 2.0**failures, self.config.max_retry_seconds)
 
     async def _robots(self, site: str) -> Robots | Failure:
-        if site in self._rules:
-            return self._rules[site]
-        if (cached := self.host.robots.get(site)) is not None:
-            robots = Robots(cached.text, self.decider.robot)
-        else:
-            found = await fetch_robots(self._answer, site)
-            if isinstance(found, Failure):
-                return found
-            robots = Robots(found.text, self.decider.robot)
+        known = self._rules.get(site)
+        if known and known[0].is_fresh(datetime.now(UTC)):
+            return known[1]
+        planned = self.host.robots.get(site)
+        fetch = planned is None or not planned.is_fresh(datetime.now(UTC))
+        found = await fetch_robots(self._answer, site) if planned is None or fetch else planned
+        if isinstance(found, Failure):
+            return found
+        robots = Robots(found.text, self.decider.robot)
+        if fetch:
             rows = [self.decider.events.of_robots(site, found.text, found.at)]
             if self.config.sitemaps:
                 named = [url for url in robots.sitemaps if url in self.decider.scope]
                 rows += [self.decider.events.found(url, found.at, 0, events.SITEMAP) for url in named]
             await self.emit([("frontier", row) for row in rows])
             self.turns.pause(self.host.host, min(robots.crawl_delay, self.config.max_crawl_delay_seconds))
-        self._rules[site] = robots
+        self._rules[site] = found, robots
         return robots
 
     async def _answer(self, url: str) -> Answer | Failure:
-        return (await self._get(url, max_bytes=MAX_BYTES)).result
+        return (await self._get(url, max_bytes=MAX_BYTES, max_age=MAX_AGE)).result
 
-    async def _get(self, url: str, *, max_bytes: int | None = None, headers: dict[str, str] | None = None) -> Kept:
-        """Fetch an address when it is its turn, unless an earlier attempt has."""
-        if (kept := self.journal.kept(url)) is not None:
+    def _kept(self, url: str, max_age: timedelta | None) -> Kept | None:
+        kept = self.journal.kept(url)
+        old = kept and max_age is not None and datetime.now(UTC) - kept.result.fetched_at >= max_age
+        return None if old else kept
+
+    async def _get(
+        self,
+        url: str,
+        *,
+        max_bytes: int | None = None,
+        headers: dict[str, str] | None = None,
+        max_age: timedelta | None = None,
+    ) -> Kept:
+        """Fetch an address when it is its turn, unless it has been fetched; `max_age` is how long that counts."""
+        if (kept := self._kept(url, max_age)) is not None:
             return kept
         async with self.turns.at(host_of(url) or "", self.delay):
-            if (kept := self.journal.kept(url)) is not None:
+            if (kept := self._kept(url, max_age)) is not None:
                 return kept
             self.journal.begin(url)
             result = await self.fetcher.get(url, max_bytes=max_bytes, headers=headers)
@@ -203,15 +216,3 @@ def _conditions(item: Item) -> dict[str, str]:
     """Headers that ask for the page only if it has changed."""
     said = {"If-None-Match": item.etag, "If-Modified-Since": item.last_modified}
     return {name: value for name, value in said.items() if value and may_be_sent(value)}
-
-
-def retry_after(answer: Answer) -> float | None:
-    """Seconds after which a server wants to be asked again; None where it does not say."""
-    value = (answer.header("retry-after") or "").strip()
-    if value.isdecimal():
-        return float(value[:9])
-    try:
-        date = to_utc(parsedate_to_datetime(value))
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (date - answer.fetched_at).total_seconds()) if date else None

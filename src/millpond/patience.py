@@ -169,12 +169,19 @@ def status_of(error: BaseException) -> tuple[int | None, float | None]:
 
 
 def _retry_after(headers: Any) -> float | None:
-    text = next((str(value).strip() for name, value in headers.items() if name.lower() == "retry-after"), "")
+    text = next((str(value) for name, value in headers.items() if name.lower() == "retry-after"), "")
+    return seconds_asked(text, datetime.now(UTC))
+
+
+def seconds_asked(retry_after: str, at: datetime) -> float | None:
+    """Seconds to wait from `at` on, as a Retry-After header says by a number or a date; None where it says neither."""
+    text = retry_after.strip()
     if text.isdecimal():
         return float(text)
-    with suppress(ValueError, TypeError):
+    with suppress(ValueError, OverflowError):
         when = parsedate_to_datetime(text)
-        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return max(0.0, (when - at).total_seconds())
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -86,18 +86,29 @@ def bar(title: str) -> Iterator[Bar]:
 def spark_bar(title: str, spark: SparkSession) -> Iterator[None]:
     """Show the tasks of the Spark jobs that run inside the block."""
     tracker = spark.sparkContext.statusTracker()
+
+    def look(shown: Bar) -> None:
+        stages = [tracker.getStageInfo(s) for s in tracker.getActiveStageIds()]
+        running = [stage for stage in stages if stage]
+        if running:
+            shown.update(
+                sum(stage.numCompletedTasks for stage in running),
+                sum(stage.numTasks for stage in running),
+                "tasks",
+            )
+
+    with followed(title, look):
+        yield
+
+
+@contextmanager
+def followed(title: str, look: Callable[[Bar], None]) -> Iterator[None]:
+    """Show what `look` sees, twice a second, while the block runs."""
     done = threading.Event()
 
     def follow(shown: Bar) -> None:
         while not done.wait(0.5):
-            stages = [tracker.getStageInfo(s) for s in tracker.getActiveStageIds()]
-            running = [stage for stage in stages if stage]
-            if running:
-                shown.update(
-                    sum(stage.numCompletedTasks for stage in running),
-                    sum(stage.numTasks for stage in running),
-                    "tasks",
-                )
+            look(shown)
 
     with bar(title) as shown:
         thread = threading.Thread(target=follow, args=(shown,), daemon=True)

@@ -15,8 +15,9 @@ from fastwarc.warc import WarcRecordType
 from warcio.archiveiterator import ArchiveIterator
 
 from millpond.errors import InputError
+from millpond.ingest.crawl import archive
 from millpond.ingest.crawl.fetch import Answer, Failure
-from millpond.ingest.crawl.journal import Journal, Kept, Superseded
+from millpond.ingest.crawl.journal import Journal, Kept, KeptCount, Superseded
 from millpond.reasons import Reason
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -215,3 +216,25 @@ def test_an_attempt_waits_for_the_end_of_another(path: Path) -> None:
             other.wait()
             assert second.stdout and second.stdin and second.stdout.readline() == "in\n"
             second.stdin.close()
+
+
+def test_headers_come_back_as_they_came() -> None:
+    """What the HTTP client has undone, too; a name that only looks like ours stays."""
+    headers = (("Transfer-Encoding", "chunked"), ("X-Crawler-Robots-Tag", "noindex"), ("ETag", '"v1"'))
+    answer = Answer("http://a.example/", 200, "OK", headers, b"<p>x", datetime.now(UTC))
+    response, _ = archive.answer_records(answer, ())
+    assert archive.read_answer(response).headers == headers
+
+
+def test_what_is_kept_is_counted_while_the_journal_grows(tmp_path: Path) -> None:
+    (tmp_path / "owner").write_text("me")
+    path = tmp_path / "1.warc.gz"
+    count = KeptCount(path)
+    assert count.now() == 0
+    with Journal(path, "me", {}) as journal:
+        for number in range(3):
+            url = f"http://a.example/{number}"
+            journal.begin(url)
+            assert count.now() == number
+            journal.keep(Answer(url, 200, "OK", (), b"<p>x", datetime.now(UTC)), ())
+    assert count.now() == 3

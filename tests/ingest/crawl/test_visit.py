@@ -306,7 +306,7 @@ def test_retry_after_is_obeyed_and_the_address_put_back(tmp_path: Path, wait: st
     assert again.why == {"/a": "http_status"}
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-1", "Fri, 99 Foo 2026", "1.5", "Fri, 31 Dec 9999 23:59:59 -2300"])
+@pytest.mark.parametrize("value", ["", "soon", "-1", "Fri, 99 Foo 2026", "1.5"])
 def test_without_a_time_it_is_left_for_a_while(tmp_path: Path, value: str) -> None:
     with site({"/a": lambda h: h.send(b"", 503, Retry_After=value), "/b": "<p>b"}) as server:
         crawled = Crawled(tmp_path, server, ("/a", "/b"), retry_seconds=600.0, max_crawl_delay_seconds=1.0)
@@ -336,6 +336,36 @@ def test_a_site_without_its_rules_is_off_limits(tmp_path: Path) -> None:
     with site({"/robots.txt": lambda h: h.send(b"", 503), "/": "<p>x"}) as server:
         crawled = Crawled(tmp_path, server)
     assert server.asked == ["/robots.txt"] and set(crawled.put_back) == {"/"}
+
+
+@pytest.mark.parametrize(
+    ("wait", "least"),
+    [("5000", 4900), ("9" * 20, 86_300), ("Fri, 31 Dec 9999 23:59:59 -2300", 86_300), ("0", 20), ("soon", 20)],
+)
+def test_a_robots_txt_that_is_to_be_asked_for_later(tmp_path: Path, wait: str, least: float) -> None:
+    """The host is left for as long as it wishes, within bounds, and no shorter than one that says nothing."""
+    with site({"/robots.txt": lambda h: h.send(b"", 503, Retry_After=wait), "/": "<p>x"}) as server:
+        crawled = Crawled(tmp_path, server)
+    assert server.asked == ["/robots.txt"]
+    left = (crawled.put_back["/"]["next_fetch_at"] - datetime.now(UTC)).total_seconds()
+    assert least <= left <= 86_400
+
+
+def test_old_rules_are_asked_for_again_within_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the plan and those an earlier attempt of the round has fetched."""
+    monkeypatch.setattr("millpond.ingest.crawl.robots.MAX_AGE", timedelta(seconds=1))
+    monkeypatch.setattr("millpond.ingest.crawl.visit.MAX_AGE", timedelta(seconds=1))
+    with site({"/robots.txt": "", "/a": "<p>a", "/b": "<p>b"}) as server:
+        planned = {"robots": {server.url: {"text": "User-agent: *\nDisallow: /", "at": datetime.now(UTC)}}}
+        stopped = Crawled(tmp_path, server, ("/a", "/b"), host=planned)
+        assert stopped.why == {"/a": "robots", "/b": "robots"} and not server.log
+        time.sleep(1.1)
+        again = Crawled(tmp_path, server, ("/a", "/b"), host=planned, stop_after=2)
+        assert again.pages and server.asked.count("/robots.txt") == 1
+        server.answers["/robots.txt"] = "User-agent: *\nDisallow: /b"
+        time.sleep(1.1)
+        last = Crawled(tmp_path, server, ("/a", "/b"), host=planned)
+    assert server.asked.count("/robots.txt") == 2 and last.why.get("/b") == "robots"
 
 
 def test_a_private_address_is_refused_at_once(tmp_path: Path) -> None:
