@@ -27,20 +27,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urldefrag, urljoin, urlsplit
 
 import benchmarks.from_tests  # noqa: F401
 import cluster
 from benchmarks import peer
 from benchmarks.machine import describe
+from benchmarks.measure import BenchmarkError
 from benchmarks.page import table
 from benchmarks.pages import ROOT
+from selectolax.lexbor import LexborHTMLParser
 from websites import Answers, Handler, Site, links, site
 
 from millpond.ingest.config import PAGE_TYPES
-from millpond.ingest.crawl.links import canonical_url, page_links
-from millpond.ingest.crawl.traps import url_key
 from millpond.lake import Lake
+
+Page = tuple[str, tuple[tuple[str, str], ...]]
 
 HOSTS = 4
 DELAY = 0.02
@@ -63,7 +65,8 @@ the same machine.
 ## A site of {reachable:,} pages on {hosts} hosts
 
 Real documentation pages, served as {hosts} hosts with a delay of {delay} s between requests; the first host disallows
-a part of itself. What can be reached is found by a walk of its own over the same servers. *Killed*: SIGKILL at {kills}
+a part of itself. What can be reached is found by a walk of its own over the same servers, with another
+parser and Python's own address functions. *Killed*: SIGKILL at {kills}
 random moments, each while a fetch is under way ({fired}), of the process group and of the driver alone in turn, and
 the same command again each time.
 
@@ -114,10 +117,16 @@ def serving(root: Path, disallowed: Sequence[str]) -> Any:
     return answer
 
 
-def reachable(server: Site, disallowed: Sequence[str]) -> set[str]:
-    """Keys of the pages that can be reached over allowed addresses, by a walk of its own over the same server."""
+def page(url: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What addresses of one page share, told in another way than the crawler does."""
+    parts = urlsplit(url)
+    return parts.netloc + unquote(parts.path or "/"), tuple(sorted(parse_qsl(parts.query, keep_blank_values=True)))
+
+
+def reachable(server: Site, disallowed: Sequence[str]) -> set[Page]:
+    """Pages that can be reached over allowed addresses, by a walk of its own over the same server with lexbor."""
     start = server.url + "/"
-    seen, queue, pages = {url_key(start)}, deque([start]), set()
+    seen, queue, pages = {page(start)}, deque([start]), set()
     while queue:
         url = queue.popleft()
         parts = urlsplit(url)
@@ -128,21 +137,31 @@ def reachable(server: Site, disallowed: Sequence[str]) -> set[str]:
         connection.close()
         found: Sequence[str] = ()
         if response.status in (301, 302):
-            target = canonical_url(response.getheader("Location") or "", url)
-            found = (target,) if target else ()
+            found = (urljoin(url, response.getheader("Location") or ""),)
+        elif response.status == 200 and kind == "text/html":
+            tree = LexborHTMLParser(body)
+            robots = ",".join(each.attributes.get("content") or "" for each in tree.css("meta[name=robots i]")).lower()
+            if "noindex" not in robots and "none" not in robots:
+                pages.add(page(url))
+            links = () if "nofollow" in robots or "none" in robots else tree.css("a[href], area[href]")
+            found = [
+                urljoin(url, (link.attributes["href"] or "").strip())
+                for link in links
+                if "nofollow" not in (link.attributes.get("rel") or "").lower().split()
+            ]
+            if tree.css_first("base[href]"):
+                raise BenchmarkError(f"the walk does not know <base>: {url}")
         elif response.status == 200 and kind in PAGE_TYPES:
-            said = page_links(body.decode("utf-8", "replace"), url, "millpond") if kind == "text/html" else None
-            if said is None or not said.directives & {"noindex", "none"}:
-                pages.add(url_key(url))
-            found = said.links if said and not said.directives & {"nofollow", "none"} else ()
+            pages.add(page(url))
         for link in found:
+            target = quote(urldefrag(link).url, safe="%/:?&=+,;@!$'()*~[]")
             if (
-                link.startswith(start)
-                and url_key(link) not in seen
-                and not urlsplit(link).path.startswith(tuple(disallowed))
+                target.startswith(start)
+                and page(target) not in seen
+                and not urlsplit(target).path.startswith(tuple(disallowed))
             ):
-                seen.add(url_key(link))
-                queue.append(link)
+                seen.add(page(target))
+                queue.append(target)
     return pages
 
 
@@ -180,10 +199,10 @@ def start(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def judge(lake: Path, servers: Sequence[Site], wanted: Sequence[set[str]], most: int) -> dict[str, Any]:
+def judge(lake: Path, servers: Sequence[Site], wanted: Sequence[set[Page]], most: int) -> dict[str, Any]:
     """What a finished crawl shows."""
     urls = Lake.open(str(lake), create=False).read("web.pages", ["url"])["url"].to_pylist()
-    stored = [Counter(url_key(url) for url in urls if url.startswith(server.url + "/")) for server in servers]
+    stored = [Counter(page(url) for url in urls if url.startswith(server.url + "/")) for server in servers]
     lost = sum(len(keys - set(has)) for keys, has in zip(wanted, stored, strict=True))
     asked = [Counter(server.asked) for server in servers]
     shown = {

@@ -29,6 +29,7 @@ from millpond.errors import MillpondError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files
 from millpond.lake import Lake
+from millpond.spark import session
 
 PAGES = 8_000
 ROUNDS = 5
@@ -63,8 +64,8 @@ its way to the same point.
 ## One large file, and its halves
 
 A file of {large:,.0f} MB, read by a whole ingest job on {cores} cores with `split_bytes` as shipped, and the same
-records as two files of half the size. One Spark session, each job in a lake of its own, in turn, {split_rounds} rounds
-after one that is not counted; the median counts.
+records as two files of half the size; then the one file by a single task, in a Spark session of its own. Each job has
+a lake of its own, in turn, {split_rounds} rounds after one that is not counted; the median counts.
 
 {splits}
 """
@@ -109,6 +110,7 @@ def run() -> list[str]:
     }
     one, two = _large(sorted(pages.all.glob("*/*.warc.gz")))
     whole, halves = _jobs([one], two)
+    alone = _jobs([one], tasks=1)[0]
     ratios["one large file, × the time of its halves"] = (
         whole / halves,
         f"at most {1 + MOST_SPLIT}",
@@ -151,6 +153,7 @@ def run() -> list[str]:
                 ("", "s", "MB/s"),
                 [
                     ("one file", f"{whole:.1f}", f"{one.stat().st_size / 1e6 / whole:.1f}"),
+                    ("one file, one task", f"{alone:.1f}", f"{one.stat().st_size / 1e6 / alone:.1f}"),
                     ("two halves", f"{halves:.1f}", f"{one.stat().st_size / 1e6 / halves:.1f}"),
                 ],
             ),
@@ -189,18 +192,21 @@ def _large(sources: Sequence[Path]) -> tuple[Path, list[Path]]:
     return one, halves
 
 
-def _jobs(one: Sequence[Path], two: Sequence[Path]) -> tuple[float, float]:
-    """Median seconds of a whole job over each."""
-    taken: dict[str, list[float]] = {"one": [], "two": []}
+def _jobs(*inputs: Sequence[Path], tasks: int | None = None) -> list[float]:
+    """Median seconds of a whole job over each, in a session of their own, by so many tasks."""
+    config = IngestConfig() if tasks is None else IngestConfig(split_bytes=_LARGE_BYTES * 2)
+    spark = session("benchmark", {"spark.default.parallelism": str(tasks)} if tasks else {})
+    taken: list[list[float]] = [[] for _ in inputs]
     for number in range(ROUNDS - 1):
-        for name, files in (("one", one), ("two", two)):
+        for seconds, files in zip(taken, inputs, strict=True):
             with tempfile.TemporaryDirectory(dir=WORK) as folder:
                 lake = Lake.open(folder, create=True)
                 start = time.perf_counter()
-                ingest_files(lake, [str(path) for path in files], IngestConfig())
+                ingest_files(lake, [str(path) for path in files], config)
                 if number:
-                    taken[name].append(time.perf_counter() - start)
-    return statistics.median(taken["one"]), statistics.median(taken["two"])
+                    seconds.append(time.perf_counter() - start)
+    spark.stop()
+    return [statistics.median(seconds) for seconds in taken]
 
 
 if __name__ == "__main__":
