@@ -26,7 +26,7 @@ from millpond.quality.files import misfits
 from millpond.quality.gx import great_expectations
 from millpond.quality.rows import audit_row
 from millpond.quality.suites import SUITES, Suite, columns, expectations
-from millpond.schemas import TABLES
+from millpond.schemas import OPS_LEDGER, TABLES
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Gate:
 
         Raises:
             AuditError: an expectation failed or did not run; names table, expectation and what was seen.
-            LedgerError: the counts do not add up.
+            LedgerError: nothing but the ledger is wrong: the counts do not add up.
         """
         rows = [_columns_match(table, files) for table, files in sorted(batch.new.items())]
         self._refuse(rows)  # what follows reads these files
@@ -65,21 +65,21 @@ class Gate:
             _unique_key(table, files) for table, files in sorted(batch.whole.items()) if files and TABLES[table].key
         ]
         rows += [row for check in self.checks for row in check(batch)]
+        rows.append(_ledger_balances(batch))
         self._refuse(rows)
-        try:
-            lines = balance.check(batch)
-        except LedgerError as error:
-            self._write([*rows, audit_row("ops.ledger", "ledger_balances", "", False, str(error), "")])
-            raise LedgerError(f"{error}; nothing was published; see {self.folder}/audit.json") from error
-        rows.append(audit_row("ops.ledger", "ledger_balances", "", True, f"{lines} lines", ""))
-        self._write(rows)
         return rows
 
     def _refuse(self, rows: Sequence[dict[str, Any]]) -> None:
         """Keep the rows, and raise if one has failed."""
         self._write(rows)
-        if failed := [row for row in rows if not row["success"]]:
-            raise AuditError(_sentence(failed, self.folder))
+        failed = [row for row in rows if not row["success"]]
+        audits = [row for row in failed if row["table"] != OPS_LEDGER.name]
+        said = [_sentence(audits)] if audits else []
+        said += [row["observed"] for row in failed if row["table"] == OPS_LEDGER.name]
+        if said:
+            docs = f" and {page}" if (page := self.folder / "data_docs" / "index.html").exists() else ""
+            error = AuditError if audits else LedgerError
+            raise error(f"{'; '.join(said)}; nothing was published; see {self.folder / 'audit.json'}{docs}")
 
     def _write(self, rows: Sequence[dict[str, Any]]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -210,12 +210,16 @@ def _unique_key(table: str, files: Sequence[str]) -> dict[str, Any]:
     return audit_row(table, "key_is_unique", "/".join(key), twice is None, observed, "")
 
 
-def _sentence(failed: Sequence[dict[str, Any]], folder: Path) -> str:
+def _ledger_balances(batch: Batch) -> dict[str, Any]:
+    try:
+        observed, balances = f"{balance.check(batch)} lines", True
+    except LedgerError as error:
+        observed, balances = str(error), False
+    return audit_row(OPS_LEDGER.name, "ledger_balances", "", balances, observed, "")
+
+
+def _sentence(failed: Sequence[dict[str, Any]]) -> str:
     first = failed[0]
     column = f" on {first['column']}" if first["column"] else ""
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-    docs = f" and {page}" if (page := folder / "data_docs" / "index.html").exists() else ""
-    return (
-        f"{first['table']}: {first['expectation']}{column} failed, seen {first['observed']}{more}; "
-        f"nothing was published; see {folder / 'audit.json'}{docs}"
-    )
+    return f"{first['table']}: {first['expectation']}{column} failed, seen {first['observed']}{more}"
