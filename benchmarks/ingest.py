@@ -63,7 +63,7 @@ its way to the same point.
 
 ## One large file, and its halves
 
-A file of {large:,.0f} MB, read by a whole ingest job on {cores} cores with `split_bytes` as shipped, and the same
+A file of {large:,.0f} MB, read by a whole ingest job on {used} cores with `split_bytes` as shipped, and the same
 records as two files of half the size; then the one file by a single task, in a Spark session of its own. Each job has
 a lake of its own, in turn, {split_rounds} rounds after one that is not counted; the median counts.
 
@@ -147,7 +147,7 @@ def run() -> list[str]:
                 [(name, f"{ratio:.2f}", bar, "yes" if kept else "NO") for name, (ratio, bar, kept) in ratios.items()],
             ),
             large=one.stat().st_size / 1e6,
-            cores=len(os.sched_getaffinity(0)),
+            used=len(os.sched_getaffinity(0)),
             split_rounds=ROUNDS - 2,
             splits=table(
                 ("", "s", "MB/s"),
