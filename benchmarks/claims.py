@@ -31,10 +31,36 @@ CLAIMS = (
     ("Kills, races, partitions, dying and overtaken tasks: nothing lost or doubled", "evidence", "evidence.md"),
 )
 
+#: (what is claimed, tests that show it), beside what every test says for itself
+TESTED = (
+    (
+        "Hostile archives: no crash, no hang, 512 MiB, every undamaged record; in a Spark job too",
+        "test_hostile_warcs.py",
+    ),
+    (
+        "Archives of other projects: an outcome for each, records and digests as warcio and fastwarc",
+        "test_real_archives.py",
+    ),
+    ("However an archive is cut into parts, the same rows", "test_parts.py"),
+    ("Charsets: 12 encodings with true, lying and no labels; html5lib's cases; real files", "test_charset.py"),
+    (
+        "Servers that misbehave: within 1.2 × the deadline, memory bounded, a row with the reason",
+        "crawl/test_visit.py",
+    ),
+    ("robots.txt by RFC 9309", "crawl/test_robots.py"),
+    ("Input, lake and archives in an S3 store", "test_object_storage.py"),
+)
+
 
 def rows() -> list[tuple[str, str, str]]:
     """The claims as rows of a table; a page that is not there yet is said to be missing."""
     return [(claim, f"`python -m benchmarks.{command}`", _place(command, page)) for claim, command, page in CLAIMS]
+
+
+def tested() -> list[tuple[str, str]]:
+    """What tests alone show, as rows of a table."""
+    shown = [(claim, f"`pytest tests/ingest/{path}`") for claim, path in TESTED]
+    return [*shown, ("Archives and bodies under coverage-guided fuzzing, 60 s each", "`.ci/run`: `tests/fuzz`")]
 
 
 def _place(command: str, page: str) -> str:

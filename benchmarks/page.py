@@ -289,7 +289,10 @@ def _audit_share(run: Results) -> float | None:
 
 def _index() -> str:
     columns = ("what is shown", "command", "page")
-    return "\n".join(("## What is shown where\n", table(columns, claims.rows())))
+    measured = ("## What is shown where\n", table(columns, claims.rows()))
+    return "\n".join(
+        (*measured, "\nBy tests alone, among all others:\n", table(("what is shown", "by"), claims.tested()))
+    )
 
 
 def _lost(results: Results) -> str:
