@@ -126,7 +126,8 @@ def _token_bytes(lake: Lake) -> float:
         return _TOKEN_BYTES
     query = f"""
         select sum(text_bytes) / sum(length) from
-        (select doc_id, sum(length) as length from {scan(tokens)} group by 1) join {scan(documents)} using (doc_id)
+        (select doc_id, sum(length) as length from {scan(tokens)} where copy = 0 group by 1)
+        join {scan(documents)} using (doc_id)
     """
     with connect() as connection:
         [(ratio,)] = connection.execute(query).fetchall()

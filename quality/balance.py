@@ -41,6 +41,12 @@ _COUNTS = {
     for prefix in ("in", "new")
 }
 
+#: What a tokenization accounts for: the copies of its mixture or, where it read none, the documents of the corpus.
+_TOKENIZED = """
+    select doc_id, unnest(range(copies)) as copy from in_corpus_mixture
+    union all select doc_id, 0 from in_corpus_documents where not exists (from in_corpus_mixture)
+"""
+
 RECOUNTS: dict[str, tuple[Recount, ...]] = {
     "ingest": (
         Recount("records", "out", "select null, count(*) from new_web_pages"),
@@ -91,8 +97,8 @@ RECOUNTS: dict[str, tuple[Recount, ...]] = {
         Recount("bytes", "transformed", "select 'repeat', sum((1 - copies) * text_bytes) from new_corpus_mixture"),
     ),
     "tokenize": (
-        Recount("documents", "in", "select null, count(*) from in_corpus_documents"),
-        Recount("documents", "out", "select null, count(distinct doc_id) from new_tokens_documents"),
+        Recount("documents", "in", f"select null, count(*) from ({_TOKENIZED})"),
+        Recount("documents", "out", "select null, count(distinct (doc_id, copy)) from new_tokens_documents"),
         Recount("documents", "rejected", "select reason, count(*) from new_tokens_rejects group by 1"),
         Recount("tokens", "in", f"select null, {_bytes('length')} from new_tokens_documents"),
         Recount("tokens", "out", f"select null, {_bytes('tokens')} from new_tokens_shards"),
@@ -185,10 +191,11 @@ CONSERVED: dict[str, tuple[str, ...]] = {
         """,
     ),
     "tokenize": (
-        """
-        select 'document ' || doc_id || ' has neither tokens nor a reason' from in_corpus_documents
-        anti join (select doc_id from new_tokens_documents union all select doc_id from new_tokens_rejects)
-        using (doc_id)
+        f"""
+        select 'document ' || doc_id || ' has neither tokens nor a reason' from ({_TOKENIZED})
+        anti join (
+            select doc_id, copy from new_tokens_documents union all select doc_id, copy from new_tokens_rejects
+        ) using (doc_id, copy)
         """,
         """
         select 'shard ' || shard || ' holds ' || s.tokens || ' tokens, its documents ' || coalesce(sum(d.length), 0)

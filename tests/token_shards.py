@@ -9,7 +9,7 @@ from pathlib import Path
 from millpond.shard import ShardSet
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.encode import Encoder
-from millpond.tokenize.shards import Written, write_bucket
+from millpond.tokenize.shards import Document, Written, write_bucket
 from millpond.tokenize.vocabulary import train
 
 CONTEXT = 32
@@ -27,9 +27,9 @@ def config(**changes: object) -> TokenizeConfig:
     return TokenizeConfig.from_mapping(values, "test")
 
 
-def numbered(name: str, count: int) -> list[tuple[str, str]]:
+def numbered(name: str, count: int) -> list[Document]:
     """`count` documents whose texts all differ, of 1 to some 100 tokens."""
-    return [(f"{name}-{n}", f"{name} document {n}. " + "word " * (n * 7 % 17)) for n in range(count)]
+    return [Document(f"{name}-{n}", f"{name} document {n}. " + "word " * (n * 7 % 17)) for n in range(count)]
 
 
 def write_shards(folder: Path, documents: Sequence[int] = (40, 9, 23), split: str = "train") -> list[Written]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,12 +22,16 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class TokenizeConfig(StageConfig):
     """How documents become token shards."""
 
+    corpus: Literal["documents", "mixture"] = "documents"
+    """What is tokenized: every document of the corpus, or those of its mixture, each as often as the mixture says."""
     tokenizer: Path | None = None
     """A `tokenizer.json`, or a folder that holds one. None trains a byte-level BPE on the training split."""
     eos_token: str | None = None
     """End-of-text token of a given tokenizer. None finds it in the tokenizer's own files."""
     vocab_size: int = Field(default=32_768, ge=257, le=1 << 24)
     """Size of a trained vocabulary, at most; a small corpus gives a smaller one."""
+    training_bytes: int = Field(default=1 << 30, ge=1)
+    """Text to train a vocabulary on, about: of a larger split a sample, drawn by the seed."""
     min_frequency: int = Field(default=2, ge=1)
     """A pair seen less often is not merged when training."""
     context_length: int = Field(default=1024, ge=2, le=1 << 22)

@@ -1,4 +1,4 @@
-"""Tokenize: `corpus.documents` → tar shards, `tokens.shards`, `tokens.documents`, `tokens.rejects`.
+"""Tokenize: `corpus.documents` or its mixture → tar shards, `tokens.shards`, `tokens.documents`, `tokens.rejects`.
 
     millpond tokenize --config run.toml
     spark-submit tokenize/job.py --config run.toml --lake lake
@@ -24,7 +24,6 @@ from tokenizers import Tokenizer
 from millpond import faults
 from millpond.config import digest_of, load
 from millpond.duck import connect
-from millpond.errors import LakeError
 from millpond.lake import Lake
 from millpond.progress import bar, spark_bar
 from millpond.publish import Mode, Outcome, Run
@@ -32,12 +31,13 @@ from millpond.quality.gate import gate
 from millpond.reasons import Reason
 from millpond.schemas import DOCUMENTS, SHARDS, TOKEN_DOCUMENTS, TOKEN_REJECTS
 from millpond.shard import ShardIndex
-from millpond.spark import read_files, session, write_tables
+from millpond.spark import session, write_tables
 from millpond.stage import Work, job_main
 from millpond.tokenize import split, vocabulary
 from millpond.tokenize.config import TokenizeConfig
+from millpond.tokenize.corpus import Corpus
 from millpond.tokenize.encode import Encoder
-from millpond.tokenize.shards import Split, write_bucket
+from millpond.tokenize.shards import Document, Split, write_bucket
 from millpond.tokenize.vocabulary import Vocabulary
 
 _TABLES = (SHARDS.name, TOKEN_DOCUMENTS.name, TOKEN_REJECTS.name)
@@ -45,49 +45,47 @@ _BATCH_ROWS = 1000
 
 
 def tokenize(lake: Lake, config: TokenizeConfig) -> Outcome:
-    """Turn the released corpus into released shards.
+    """Turn the released corpus, or its mixture, into released shards.
 
     Raises:
-        LakeError: there is no corpus.
+        LakeError: there is no corpus, or no mixture of it.
         ConfigError: a given tokenizer is not usable.
     """
-    snapshot = lake.tables().get(DOCUMENTS.name)
-    if snapshot is None:
-        raise LakeError(f"{lake.uri} has no corpus yet: run `millpond curate` first")
+    corpus = Corpus.released(lake, config.corpus)
     given = vocabulary.load(config.tokenizer, config.eos_token) if config.tokenizer else None
-    inputs = {DOCUMENTS.name: snapshot, "tokenizer": given.digest if given else None}
-    run = Run(lake, "tokenize", config, inputs)
+    run = Run(lake, "tokenize", config, {**corpus.snapshots, "tokenizer": given.digest if given else None})
     if release := run.released(standing=True):
         return run.unchanged(release)
     faults.point("before-data")
-    files = lake.files(DOCUMENTS.name, snapshot)
-    words = given or _train(files, config)
-    folder = lake.root / "shards" / _identity(files, words, config)
+    words = given or _train(corpus, config)
+    folder = lake.root / "shards" / _identity(corpus, words, config)
     words.save(folder / "tokenizer")
     config.write(folder / "config.json")
-    _write(run, words, files, folder, config, snapshot)
+    _write(run, words, corpus, folder, config)
     release = run.publish(gate(lake))
     return run.done(release, "tokens")
 
 
-def _identity(files: Sequence[str], words: Vocabulary, config: TokenizeConfig) -> str:
+def _identity(corpus: Corpus, words: Vocabulary, config: TokenizeConfig) -> str:
     """What tells a tokenization from others, in any lake: its texts, vocabulary, settings and the code that writes."""
-    query = "select count(*), bit_xor(md5_number(doc_id || text_digest))::varchar from read_parquet(?)"
+    texts = "count(*), bit_xor(md5_number(doc_id || text_digest || copy))::varchar"
     with connect() as connection:
-        texts = connection.execute(query, [list(files)]).fetchone()
+        found = connection.execute(f"select {texts} from ({corpus.sql()})").fetchone()
     writers = {name: metadata.version(name) for name in ("tokenizers", "webdataset")}
     writers["shard index"] = str(ShardIndex.model_fields["version"].default)
-    identity = {"texts": texts, "tokenizer": words.digest, "config": config.digest(), "writers": writers}
+    identity = {"texts": found, "tokenizer": words.digest, "config": config.digest(), "writers": writers}
     return digest_of(identity)[:16]
 
 
-def _train(files: Sequence[str], config: TokenizeConfig) -> Vocabulary:
-    """Train a vocabulary on the documents of the training split."""
-    _, in_split, _ = split.sql("doc_id", config.seed, config.fractions, config.buckets, "duckdb")
+def _train(corpus: Corpus, config: TokenizeConfig) -> Vocabulary:
+    """Train a vocabulary on the training split, or a sample of it."""
+    key, in_split, _ = split.sql("doc_id", "copy", config.seed, config.fractions, config.buckets, "duckdb")
+    chosen = f"({corpus.sql()}) where {in_split} = 'train'"
     with bar("vocabulary") as shown, connect() as connection:
-        [(total,)] = connection.execute("select count(*) from read_parquet(?)", [list(files)]).fetchall()
-        query = f"select text from read_parquet($files) where {in_split} = 'train'"
-        reader = connection.sql(query, params={"files": list(files)}).to_arrow_reader(_BATCH_ROWS)
+        [(size,)] = connection.execute(f"select sum(text_bytes) from {chosen}").fetchall()
+        chosen += f" and {split.sampled(key, config.training_bytes / max(1, size or 0))}"
+        [(total,)] = connection.execute(f"select count(*) from {chosen}").fetchall()
+        reader = connection.sql(f"select text from {chosen} order by doc_id, copy").to_arrow_reader(_BATCH_ROWS)
 
         def texts() -> Iterator[str]:
             done = 0
@@ -99,33 +97,37 @@ def _train(files: Sequence[str], config: TokenizeConfig) -> Vocabulary:
         return vocabulary.train(texts(), config.vocab_size, config.min_frequency)
 
 
-def _write(
-    run: Run, words: Vocabulary, files: Sequence[str], folder: Path, config: TokenizeConfig, snapshot: int
-) -> None:
+def _write(run: Run, words: Vocabulary, corpus: Corpus, folder: Path, config: TokenizeConfig) -> None:
     """Write all buckets as Spark tasks, stage their rows and account for every document and token."""
     from pyspark.sql import functions as f
 
     spark = session("millpond tokenize")
-    key, in_split, bucket = split.sql("doc_id", config.seed, config.fractions, config.buckets, "spark")
-    documents = read_files(spark, DOCUMENTS.name, files).select(
+    key, in_split, bucket = split.sql("doc_id", "copy", config.seed, config.fractions, config.buckets, "spark")
+    documents = corpus.frame(spark).select(
         "doc_id",
         "text",
+        "copy",
         f.expr(key).alias("key"),
         f.expr(in_split).alias("split"),
         f.expr(bucket).alias("bucket"),
     )
     placed = documents.repartition(config.buckets, "split", "bucket").sortWithinPartitions(
-        "split", "bucket", "key", "doc_id"
+        "split", "bucket", "key", "doc_id", "copy"
     )
+    snapshot = corpus.snapshots[DOCUMENTS.name]
     written_tokenizer, eos_token = words.tokenizer.to_str(), words.eos_token
 
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
         encoder = Encoder(Vocabulary(Tokenizer.from_str(written_tokenizer), eos_token))
-        for (name, number), rows in groupby(_rows(batches), key=lambda row: (row[2], row[3])):
-            texts = ((doc_id, text) for doc_id, text, _, _ in rows)
+        for (name, number), rows in groupby(_rows(batches), key=lambda row: row[1:]):
+            texts = (document for document, _, _ in rows)
             written = write_bucket(texts, encoder, config, folder, cast(Split, name), number, snapshot)
             rejects = pa.table(
-                {"doc_id": written.empty, "reason": [str(Reason.NO_TOKENS)] * len(written.empty)},
+                {
+                    "doc_id": [document.doc_id for document in written.empty],
+                    "copy": [document.copy for document in written.empty],
+                    "reason": [str(Reason.NO_TOKENS)] * len(written.empty),
+                },
                 schema=TOKEN_REJECTS.schema,
             )
             for table, found in zip(_TABLES, (written.shards, written.documents, rejects), strict=True):
@@ -135,16 +137,17 @@ def _write(
         written = write_tables(placed, {table: run.lake.data_folder(table) for table in _TABLES}, encode)
     for table, entries in written.entries.items():
         run.stage_files(table, entries, Mode.REPLACE)
-    _account(run, {table: [entry.path for entry in entries] for table, entries in written.entries.items()}, files)
+    _account(run, {table: [entry.path for entry in entries] for table, entries in written.entries.items()}, corpus)
 
 
-def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, str, str, int]]:
+def _rows(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[Document, str, int]]:
     for batch in batches:
-        columns = (batch[name].to_pylist() for name in ("doc_id", "text", "split", "bucket"))
-        yield from zip(*columns, strict=True)
+        columns = (batch[name].to_pylist() for name in ("doc_id", "text", "copy", "split", "bucket"))
+        for doc_id, text, copy, in_split, bucket in zip(*columns, strict=True):
+            yield Document(doc_id, text, copy), in_split, bucket
 
 
-def _account(run: Run, written: dict[str, list[str]], files: Sequence[str]) -> None:
+def _account(run: Run, written: dict[str, list[str]], corpus: Corpus) -> None:
     with connect() as connection:
 
         def number(sql: str, paths: Sequence[str]) -> int:
@@ -152,8 +155,9 @@ def _account(run: Run, written: dict[str, list[str]], files: Sequence[str]) -> N
             return int(row[0] or 0) if row else 0
 
         ledger = run.ledger
-        ledger.add("documents", "in", number("count(*)", files))
-        ledger.add("documents", "out", number("count(distinct doc_id)", written[TOKEN_DOCUMENTS.name]))
+        copies = ("count(*)", corpus.documents) if corpus.mixture is None else ("sum(copies)", corpus.mixture)
+        ledger.add("documents", "in", number(*copies))
+        ledger.add("documents", "out", number("count(distinct (doc_id, copy))", written[TOKEN_DOCUMENTS.name]))
         if empty := number("count(*)", written[TOKEN_REJECTS.name]):
             ledger.add("documents", "rejected", empty, Reason.NO_TOKENS)
         ledger.add("tokens", "in", number("sum(length)", written[TOKEN_DOCUMENTS.name]))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,14 @@ ARRAY_HEADER = 128  # of a two-dimensional array in the .npy format, version 1
 TAR_END = 20 * TAR_BLOCK  # a tar is filled up to a multiple of this
 
 
+class Document(NamedTuple):
+    """A document of a bucket; a mixture may hold it in several copies."""
+
+    doc_id: str
+    text: str
+    copy: int = 0
+
+
 @dataclass(frozen=True)
 class Written:
     """What one bucket became."""
@@ -47,12 +55,12 @@ class Written:
     """Rows of tokens.shards."""
     documents: pa.Table
     """Rows of tokens.documents."""
-    empty: tuple[str, ...]
-    """doc_ids of documents without tokens (`Reason.NO_TOKENS`)."""
+    empty: tuple[Document, ...]
+    """Documents without tokens (`Reason.NO_TOKENS`)."""
 
 
 def write_bucket(
-    documents: Iterable[tuple[str, str]],
+    documents: Iterable[Document],
     encoder: Encoder,
     config: TokenizeConfig,
     folder: Path,
@@ -60,7 +68,7 @@ def write_bucket(
     bucket: int,
     corpus_snapshot: int | None = None,
 ) -> Written:
-    """Encode, pack and write the documents (doc_id, text) of one bucket, in the order given.
+    """Encode, pack and write the documents of one bucket, in the order given.
 
     Shards are named `{split}-{bucket:05d}-{sequence:03d}.tar`, without tokens there is none; `folder` is named after
     the tokenization, and the lake calls a shard by both names.
@@ -189,21 +197,23 @@ class _Stream:
     def __init__(self, encoder: Encoder, layout: Layout) -> None:
         self._encoder, self._layout = encoder, layout
         self._doc_ids: list[str] = []
+        self._copies: list[int] = []
         self._lengths: list[int] = []
-        self.empty: list[str] = []
+        self.empty: list[Document] = []
 
-    def samples(self, documents: Iterable[tuple[str, str]]) -> Iterator[tuple[Tokens, int]]:
+    def samples(self, documents: Iterable[Document]) -> Iterator[tuple[Tokens, int]]:
         """Samples, each with the number of tokens at its end that are padding."""
         packer = Packer(self._layout, self._encoder.vocabulary.eos_id, self._encoder.dtype)
         for batch in _batches(documents):
-            encoded = self._encoder.batch([text for _, text in batch])
-            for (doc_id, _), ids in zip(batch, encoded, strict=True):
+            encoded = self._encoder.batch([document.text for document in batch])
+            for document, ids in zip(batch, encoded, strict=True):
                 if len(ids):
-                    self._doc_ids.append(doc_id)
+                    self._doc_ids.append(document.doc_id)
+                    self._copies.append(document.copy)
                     self._lengths.append(len(ids) + 1)
                     yield from ((sample, 0) for sample in packer.add(ids))
                 else:
-                    self.empty.append(doc_id)
+                    self.empty.append(document._replace(text=""))
         if (last := packer.finish()) is not None:
             yield last
 
@@ -212,6 +222,7 @@ class _Stream:
         where = places(np.array(self._lengths, np.int64), self._layout)
         columns = {
             "doc_id": pa.array(self._doc_ids, pa.string()).take(pa.array(where.document)),
+            "copy": np.array(self._copies, np.int64)[where.document],
             "part": where.part,
             "shard": pa.array(shards, pa.string()).take(pa.array(where.shard)),
             "split": pa.repeat(split, len(where.part)),
@@ -248,11 +259,11 @@ def _shard_rows(indices: list[ShardIndex], documents: pa.Table, folder: Path, co
     return pa.Table.from_pylist(rows, schemas.SHARDS.schema)
 
 
-def _batches(documents: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
     batch, characters = [], 0
     for document in documents:
         batch.append(document)
-        characters += len(document[1])
+        characters += len(document.text)
         if characters >= BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0

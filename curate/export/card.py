@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 
 from millpond.curate.config import CurateConfig
-from millpond.curate.export.made import Made
 from millpond.curate.export.shards import Groups, Written
 from millpond.curate.mix.job import Share
 from millpond.curate.presets import rules_for
 from millpond.curate.rules import Rule
+from millpond.made import Made
 
 #: Columns of an exported corpus, for people.
 _MEANING = {

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from millpond import durable
 from millpond.curate.export.card import Facts, card
-from millpond.curate.export.made import Made, made
 from millpond.curate.export.shards import Exported, export_schema, write_shards
 from millpond.curate.mix.config import MixConfig
 from millpond.curate.mix.job import Share, summary
 from millpond.errors import InputError, LakeError
 from millpond.lake import Lake
+from millpond.made import Made, check_mixture, made, same_rows
 from millpond.schemas import DOCUMENTS, MIXTURE, SHARDS, TOKEN_DOCUMENTS
 
 #: Of text, uncompressed: what the Hugging Face Hub's own tools aim at.
@@ -54,7 +54,7 @@ def export_corpus(lake: Lake, folder: Path, choice: Choice) -> Exported:
     _check_folder(folder)
     tables = [DOCUMENTS.name]
     if choice.mixture:
-        _check_mixture(lake, release.tables)
+        check_mixture(lake, release.tables)
         tables.append(MIXTURE.name)
     if choice.splits:
         _check_splits(lake, release.tables)
@@ -103,26 +103,11 @@ def _shares(lake: Lake, mixture: Made, tables: dict[str, int]) -> list[Share]:
     return summary(lake, config, tables[MIXTURE.name])
 
 
-def _check_mixture(lake: Lake, tables: dict[str, int]) -> None:
-    if MIXTURE.name not in tables:
-        raise LakeError(f"{lake.uri} has no mixture yet: run `millpond mix` first")
-    mixture = made(lake, MIXTURE.name, tables[MIXTURE.name])
-    if _other_rows(lake, mixture.inputs[DOCUMENTS.name], tables):
-        raise LakeError(
-            f"{lake.uri}: the mixture is of another corpus than the released one: run `millpond mix` again"
-        )
-
-
 def _check_splits(lake: Lake, tables: dict[str, int]) -> None:
     if SHARDS.name not in tables:
         raise LakeError(f"{lake.uri} has no splits yet: `millpond tokenize` draws them")
     of = set(lake.read(SHARDS.name, ["corpus_snapshot"], tables[SHARDS.name])["corpus_snapshot"].to_pylist())
-    if any(_other_rows(lake, snapshot, tables) for snapshot in of):
+    if not all(same_rows(lake, DOCUMENTS.name, snapshot, tables[DOCUMENTS.name]) for snapshot in of):
         raise LakeError(
             f"{lake.uri}: the splits are of another corpus than the released one: run `millpond tokenize` again"
         )
-
-
-def _other_rows(lake: Lake, snapshot: int, tables: dict[str, int]) -> bool:
-    """Whether a snapshot of the corpus has other rows than the released one."""
-    return lake.origin(DOCUMENTS.name, snapshot) != lake.origin(DOCUMENTS.name, tables[DOCUMENTS.name])

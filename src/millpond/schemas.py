@@ -350,7 +350,7 @@ SHARDS = TableSpec(
             ("documents", LONG),
             ("context_length", INT),
             ("tokenizer_digest", STRING),
-            ("corpus_snapshot", LONG),  # snapshot of corpus.documents the shard was made from
+            ("corpus_snapshot", LONG),  # snapshot of corpus.documents that the texts are from
         ),
         required=("shard", "split", "path", "bytes", "sha256", "samples", "rows", "tokens"),
     ),
@@ -363,6 +363,7 @@ TOKEN_DOCUMENTS = TableSpec(
     _schema(
         (
             ("doc_id", STRING),
+            ("copy", INT),  # a mixture may hold a document several times: 0 is the first
             ("part", INT),  # a document that crosses contexts has one part in each
             ("shard", STRING),
             ("split", STRING),
@@ -371,16 +372,16 @@ TOKEN_DOCUMENTS = TableSpec(
             ("offset", INT),  # first token within the row
             ("length", INT),  # tokens, the end-of-text token included
         ),
-        required=("doc_id", "part", "shard", "split", "sample", "row", "offset", "length"),
+        required=("doc_id", "copy", "part", "shard", "split", "sample", "row", "offset", "length"),
     ),
-    key=("doc_id", "part"),
+    key=("doc_id", "copy", "part"),
     sort_by=("shard", "sample", "row", "offset"),
 )
 
 TOKEN_REJECTS = TableSpec(
     "tokens.rejects",
-    _schema((("doc_id", STRING), ("reason", STRING)), required=("doc_id", "reason")),
-    key=("doc_id",),
+    _schema((("doc_id", STRING), ("copy", INT), ("reason", STRING)), required=("doc_id", "copy", "reason")),
+    key=("doc_id", "copy"),
 )
 
 TRAIN_RUNS = TableSpec(

@@ -11,6 +11,7 @@ import pytest
 from token_shards import byte_encoder, config
 
 from millpond.tokenize import job
+from millpond.tokenize.corpus import Corpus
 
 
 def test_another_version_of_a_library_gets_a_folder_of_its_own(
@@ -20,7 +21,7 @@ def test_another_version_of_a_library_gets_a_folder_of_its_own(
     pq.write_table(pa.table({"doc_id": ["a", "b"], "text_digest": ["1", "2"]}), texts)
 
     def identity() -> str:
-        return job._identity([str(texts)], byte_encoder().vocabulary, config())
+        return job._identity(Corpus([str(texts)], None, {}), byte_encoder().vocabulary, config())
 
     installed, version = identity(), metadata.version
     assert identity() == installed

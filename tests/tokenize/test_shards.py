@@ -22,13 +22,13 @@ from millpond.shard import Shard, ShardIndex, ShardSet, index_path
 from millpond.tokenize import shards as shards_module
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.encode import Encoder
-from millpond.tokenize.shards import Written, layout_of, write_bucket
+from millpond.tokenize.shards import Document, Written, layout_of, write_bucket
 from millpond.tokenize.vocabulary import END_OF_TEXT, Vocabulary, train
 
 SMALL = config(shard_max_bytes=1 << 16)
 
 
-def write(folder: Path, documents: list[tuple[str, str]], settings: TokenizeConfig = SMALL) -> Written:
+def write(folder: Path, documents: list[Document], settings: TokenizeConfig = SMALL) -> Written:
     return write_bucket(documents, byte_encoder(), settings, folder, "train", 3, corpus_snapshot=11)
 
 
@@ -53,9 +53,11 @@ def check_all(index: Path) -> None:
 
 
 def test_many_documents_come_back_from_several_shards(tmp_path: Path) -> None:
-    documents = [*numbered("d", 1500), ("long", f"{END_OF_TEXT} and on " * 4000)]
+    documents = [*numbered("d", 1500), Document("long", f"{END_OF_TEXT} and on " * 4000)]
     written = write(tmp_path, documents)
-    assert texts(written, tmp_path, byte_encoder().vocabulary) == dict(documents)
+    assert texts(written, tmp_path, byte_encoder().vocabulary) == {
+        document.doc_id: document.text for document in documents
+    }
     names = written.shards["shard"].to_pylist()
     files = [f"train-00003-{n:03d}.tar" for n in range(len(names))]
     assert names == [f"{tmp_path.name}/{file}" for file in files] and len(names) > 2
@@ -67,21 +69,21 @@ def test_many_documents_come_back_from_several_shards(tmp_path: Path) -> None:
 @settings(max_examples=25)
 @given(st.lists(st.text(max_size=200), max_size=12), st.integers(2, 50), st.integers(1, 5))
 def test_any_documents_come_back(texts_in: list[str], context: int, rows: int) -> None:
-    documents = [(f"d{n}", text) for n, text in enumerate(texts_in)]
+    documents = [Document(f"d{n}", text) for n, text in enumerate(texts_in)]
     with tempfile.TemporaryDirectory() as name:
         written = write(Path(name), documents, config(context_length=context, rows_per_sample=rows))
-        assert texts(written, Path(name), byte_encoder().vocabulary) == {i: t for i, t in documents if t}
-    assert written.empty == tuple(doc_id for doc_id, text in documents if not text)
+        assert texts(written, Path(name), byte_encoder().vocabulary) == {i: t for i, t, _ in documents if t}
+    assert written.empty == tuple(document for document in documents if not document.text)
 
 
 def test_counts_balance_and_rows_fit_their_tables(tmp_path: Path) -> None:
-    documents = [*numbered("d", 1500), ("nothing", "")]
+    documents = [*numbered("d", 1500), Document("nothing", "")]
     written = write(tmp_path, documents)
     rows = written.shards.to_pylist()
-    expected = sum(len(text) + 1 for _, text in documents if text)  # a byte is a token
+    expected = sum(len(text) + 1 for _, text, _ in documents if text)  # a byte is a token
     assert sum(row["tokens"] for row in rows) == expected
     assert sum(written.documents["length"].to_pylist()) == expected
-    assert sum(row["documents"] for row in rows) == 1500 and written.empty == ("nothing",)
+    assert sum(row["documents"] for row in rows) == 1500 and written.empty == (Document("nothing", ""),)
     assert sum(row["padding"] for row in rows[:-1]) == 0 and 0 < rows[-1]["padding"] < 32
     for row in rows:
         assert row["tokens"] + row["padding"] == row["rows"] * row["context_length"]
@@ -130,15 +132,18 @@ def test_a_shard_that_stands_is_kept_and_never_replaced_by_another(tmp_path: Pat
 
 
 def test_no_documents_make_no_shard(tmp_path: Path) -> None:
-    written = write(tmp_path, [("a", ""), ("b", "")])
-    assert written.shards.num_rows == written.documents.num_rows == 0 and written.empty == ("a", "b")
+    written = write(tmp_path, [Document("a", ""), Document("b", "")])
+    assert written.shards.num_rows == written.documents.num_rows == 0 and written.empty == (
+        Document("a", ""),
+        Document("b", ""),
+    )
     assert not any(tmp_path.iterdir())
 
 
 def test_a_failure_leaves_whole_shards_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards_module, "BATCH_CHARACTERS", 300)
 
-    def failing() -> Iterator[tuple[str, str]]:
+    def failing() -> Iterator[Document]:
         yield from numbered("d", 1000)
         raise OSError("the input went away")
 
@@ -187,7 +192,7 @@ def test_after_a_kill_the_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_headers_cost_less_than_five_percent(tmp_path: Path, context: int) -> None:
     settings = config(context_length=context, rows_per_sample=None)
     text = "a" * (settings.sample_rows * context * 12)
-    written = write(tmp_path, [("long", text)], settings)
+    written = write(tmp_path, [Document("long", text)], settings)
     (row,) = written.shards.to_pylist()
     assert row["bytes"] < 1.05 * 2 * row["rows"] * context
     assert row["samples"] > 8
@@ -197,7 +202,7 @@ def test_a_large_vocabulary_takes_four_bytes(tmp_path: Path) -> None:
     tokenizer = train([], 257).tokenizer
     tokenizer.add_tokens([f"<word {n}>" for n in range(66_000)])
     encoder = Encoder(Vocabulary(tokenizer, END_OF_TEXT))
-    write_bucket([("a", "<word 65990>b")], encoder, config(), tmp_path, "test", 0)
+    write_bucket([Document("a", "<word 65990>b")], encoder, config(), tmp_path, "test", 0)
     shard = Shard(tmp_path / "test-00000-000.index.json")
     row = shard.rows(0)[0]
     assert row.dtype == np.uint32 and row[0] > 65_536 and shard.valid_tokens(0) == 3
@@ -207,7 +212,7 @@ def test_a_large_vocabulary_takes_four_bytes(tmp_path: Path) -> None:
 def test_a_shard_is_filled_up_to_its_limit(tmp_path: Path) -> None:
     layout = layout_of(SMALL, byte_encoder())
     tokens = layout.sample_tokens * layout.samples_per_shard
-    written = write(tmp_path, [("exact", "a" * (tokens - 1))])
+    written = write(tmp_path, [Document("exact", "a" * (tokens - 1))])
     (row,) = written.shards.to_pylist()
     assert row["padding"] == 0 and row["samples"] == layout.samples_per_shard
     index = ShardIndex.read(tmp_path / "train-00003-000.index.json")

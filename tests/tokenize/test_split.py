@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millpond.tokenize.split import bucket_of, order_key, split_of, sql
+from millpond.tokenize.split import bucket_of, order_key, sampled, split_of, sql
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -19,25 +19,43 @@ FRACTIONS = [(0.7, 0.2, 0.1), (0.98, 0.01, 0.01), (1.0, 0.0, 0.0), (0.0, 1.0, 0.
 IDS = [f"doc-{n}" for n in range(500)] + ["", "ß", "文書", "a'b\"c", "x" * 1000]
 
 
-def expected(fractions: tuple[float, float, float], buckets: int) -> list[tuple[str, str, str, int]]:
-    keys = [(doc_id, order_key(doc_id, 7)) for doc_id in IDS]
-    return sorted((i, key, split_of(key, fractions), bucket_of(key, buckets)) for i, key in keys)
+COPIES = [(doc_id, copy) for doc_id in IDS for copy in (0, 1, 12)]
+
+
+def expected(fractions: tuple[float, float, float], buckets: int) -> list[tuple[str, int, str, str, int]]:
+    keys = [(doc_id, copy, order_key(doc_id, 7), order_key(doc_id, 7, copy)) for doc_id, copy in COPIES]
+    return sorted((i, copy, key, split_of(first, fractions), bucket_of(key, buckets)) for i, copy, first, key in keys)
 
 
 @pytest.mark.parametrize("fractions", FRACTIONS)
 def test_duckdb_computes_the_same(fractions: tuple[float, float, float]) -> None:
-    expressions = ", ".join(sql("doc_id", 7, fractions, 37, "duckdb"))
+    expressions = ", ".join(sql("doc_id", "copy", 7, fractions, 37, "duckdb"))
     with duckdb.connect() as connection:
-        query = f"SELECT doc_id, {expressions} FROM (SELECT unnest(?) AS doc_id)"
-        assert sorted(connection.execute(query, [IDS]).fetchall()) == expected(fractions, 37)
+        query = f"SELECT doc_id, copy, {expressions} FROM (SELECT unnest(?) AS doc_id, unnest(?) AS copy)"
+        assert sorted(connection.execute(query, [*zip(*COPIES, strict=True)]).fetchall()) == expected(fractions, 37)
 
 
 def test_spark_computes_the_same(spark: SparkSession) -> None:
-    frame = spark.createDataFrame([(doc_id,) for doc_id in IDS], "doc_id string")
-    expressions = [e for fractions in FRACTIONS for e in sql("doc_id", 7, fractions, 37, "spark")]
-    rows = sorted(tuple(row) for row in frame.selectExpr("doc_id", *expressions).collect())
+    frame = spark.createDataFrame(COPIES, "doc_id string, copy int")
+    expressions = [e for fractions in FRACTIONS for e in sql("doc_id", "copy", 7, fractions, 37, "spark")]
+    rows = sorted(tuple(row) for row in frame.selectExpr("doc_id", "copy", *expressions).collect())
     for n, fractions in enumerate(FRACTIONS):
-        assert [(row[0], *row[1 + 3 * n : 4 + 3 * n]) for row in rows] == expected(fractions, 37)
+        assert [(*row[:2], *row[2 + 3 * n : 5 + 3 * n]) for row in rows] == expected(fractions, 37)
+
+
+def test_a_sample_is_drawn_whatever_split_and_bucket() -> None:
+    key, split, bucket = sql("doc_id", "0", 7, (0.5, 0.5, 0), 2, "duckdb")
+    with duckdb.connect() as connection:
+
+        def drawn(share: float) -> dict[tuple[str, int], int]:
+            query = (
+                f"SELECT {split}, {bucket}, count(*) FROM (SELECT 'doc-' || n AS doc_id FROM range(20_000) t(n)) "
+                f"WHERE {sampled(key, share)} GROUP BY ALL"
+            )
+            return {(name, number): n for name, number, n in connection.execute(query).fetchall()}
+
+        assert not drawn(0) and sum(drawn(1).values()) == sum(drawn(7.5).values()) == 20_000
+        assert len(drawn(0.25)) == 4 and all(n == pytest.approx(1250, rel=0.12) for n in drawn(0.25).values())
 
 
 @given(st.text(), st.integers(0, 2**63))

@@ -10,9 +10,9 @@ from huggingface_hub import DatasetCard
 
 from millpond.curate.config import CurateConfig
 from millpond.curate.export.card import Facts, card, size_category
-from millpond.curate.export.made import Made
 from millpond.curate.export.shards import Groups, Written, export_schema
 from millpond.lake import Release
+from millpond.made import Made
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How a corpus was made, from the lake's own records: its release and run, its configuration and its ledger."""
+"""How a table was made, from the lake's own records: its release and run, its configuration and its ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from millpond.errors import LakeError
 from millpond.lake import Lake, Release
-from millpond.schemas import OPS_LEDGER, OPS_RUNS
+from millpond.schemas import DOCUMENTS, MIXTURE, OPS_LEDGER, OPS_RUNS
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,23 @@ def made(lake: Lake, table: str, snapshot: int) -> Made:
     ledger = {(row["unit"], row["entry"], row["reason"] or ""): row["amount"] for row in lines}
     own = runs[release.run_id]
     return Made(release, own["version"], json.loads(own["inputs"]), json.loads(own["config"]), ledger)
+
+
+def check_mixture(lake: Lake, tables: Mapping[str, int]) -> None:
+    """Whether the mixture of a release (its tables and their snapshots) is of the corpus in it.
+
+    Raises:
+        LakeError: there is no mixture, or it is of another corpus.
+    """
+    if MIXTURE.name not in tables:
+        raise LakeError(f"{lake.uri} has no mixture yet: run `millpond mix` first")
+    mixture = made(lake, MIXTURE.name, tables[MIXTURE.name])
+    if not same_rows(lake, DOCUMENTS.name, mixture.inputs[DOCUMENTS.name], tables[DOCUMENTS.name]):
+        raise LakeError(
+            f"{lake.uri}: the mixture is of another corpus than the released one: run `millpond mix` again"
+        )
+
+
+def same_rows(lake: Lake, table: str, one: int, other: int) -> bool:
+    """Whether two snapshots of a table hold the same rows, as files before and after `millpond compact` do."""
+    return lake.origin(table, one) == lake.origin(table, other)
