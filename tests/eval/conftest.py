@@ -156,7 +156,7 @@ def _tokens(tables: dict[str, list[Row]]) -> None:
             offset = position % 1024
             length = min(left, 1024 - offset)
             tables["tokens.documents"].append(
-                {"doc_id": document["doc_id"], "part": part, "shard": f"{split}-00000.tar", "split": split}
+                {"doc_id": document["doc_id"], "copy": 0, "part": part, "shard": f"{split}-00000.tar", "split": split}
                 | {"sample": position // 1024 // 16, "row": position // 1024 % 16, "offset": offset, "length": length}
             )
             place[split] += length

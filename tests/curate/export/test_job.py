@@ -167,7 +167,7 @@ def test_splits_are_those_of_tokenization(lake: Lake, tmp_path: Path) -> None:
     place = {"shard": "s", "sample": 0, "row": 0, "offset": 0, "length": 1}
     drawn = {doc_id: "validation" if number % 5 == 0 else "train" for number, doc_id in enumerate(ids)}
     run = Run(lake, "tokenize", CurateConfig(), {"corpus.documents": lake.tables()["corpus.documents"]})
-    parts = [{"doc_id": d, "part": part, "split": drawn[d], **place} for d in ids for part in range(2)]
+    parts = [{"doc_id": d, "copy": 0, "part": part, "split": drawn[d], **place} for d in ids for part in range(2)]
     run.stage_rows("tokens.documents", parts, Mode.REPLACE)
     shard = {
         "shard": "s",
