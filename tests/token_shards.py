@@ -10,7 +10,7 @@ from millpond.shard import ShardSet
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.encode import Encoder
 from millpond.tokenize.shards import Document, Written, write_bucket
-from millpond.tokenize.vocabulary import train
+from millpond.tokenize.training import train
 
 CONTEXT = 32
 

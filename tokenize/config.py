@@ -25,15 +25,17 @@ class TokenizeConfig(StageConfig):
     corpus: Literal["documents", "mixture"] = "documents"
     """What is tokenized: every document of the corpus, or those of its mixture, each as often as the mixture says."""
     tokenizer: Path | None = None
-    """A `tokenizer.json`, or a folder that holds one. None trains a byte-level BPE on the training split."""
+    """A `tokenizer.json`, or a folder that holds one. None trains one on the training split."""
     eos_token: str | None = None
     """End-of-text token of a given tokenizer. None finds it in the tokenizer's own files."""
     vocab_size: int = Field(default=32_768, ge=257, le=1 << 24)
     """Size of a trained vocabulary, at most; a small corpus gives a smaller one."""
+    model: Literal["bpe", "wordpiece", "unigram"] = "bpe"
+    """What a trained vocabulary is, over bytes in each case."""
     training_bytes: int = Field(default=1 << 30, ge=1)
     """Text to train a vocabulary on, about: of a larger split a sample, drawn by the seed."""
     min_frequency: int = Field(default=2, ge=1)
-    """A pair seen less often is not merged when training."""
+    """A pair seen less often is not merged when training `bpe` or `wordpiece`."""
     context_length: int = Field(default=1024, ge=2, le=1 << 22)
     """Tokens in a row."""
     rows_per_sample: int | None = Field(default=None, ge=1, le=1 << 20)

@@ -33,7 +33,7 @@ from millpond.schemas import DOCUMENTS, SHARDS, TOKEN_DOCUMENTS, TOKEN_REJECTS
 from millpond.shard import ShardIndex
 from millpond.spark import session, write_tables
 from millpond.stage import Work, job_main
-from millpond.tokenize import split, vocabulary
+from millpond.tokenize import split, training, vocabulary
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.corpus import Corpus
 from millpond.tokenize.encode import Encoder
@@ -94,7 +94,7 @@ def _train(corpus: Corpus, config: TokenizeConfig) -> Vocabulary:
                 done += batch.num_rows
                 shown.update(done, total)
 
-        return vocabulary.train(texts(), config.vocab_size, config.min_frequency)
+        return training.train(texts(), config.vocab_size, config.min_frequency, config.model)
 
 
 def _write(run: Run, words: Vocabulary, corpus: Corpus, folder: Path, config: TokenizeConfig) -> None:

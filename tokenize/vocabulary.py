@@ -1,20 +1,18 @@
-"""The vocabulary: a tokenizer, trained here or given, and its end-of-text token.
+"""The vocabulary: a tokenizer, trained (`millpond.tokenize.training`) or given, and its end-of-text token.
 
-A trained one is byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2, Radford et al. 2019): every text
-has tokens and decodes to itself. The same texts in any order give the same tokenizer. `save` writes a folder
-that `transformers.AutoTokenizer` loads. `digest` identifies what the tokenizer does, not its file's spacing.
+`save` writes a folder that `transformers.AutoTokenizer` loads. `digest` identifies what the tokenizer does, not its
+file's spacing.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from millpond import durable
 from millpond.config import digest_of
@@ -59,28 +57,6 @@ class Vocabulary:
         }
         durable.write_bytes(folder / TOKENIZER_FILE, self.tokenizer.to_str(pretty=True).encode())
         durable.write_bytes(folder / CONFIG_FILE, json.dumps(settings, indent=2).encode() + b"\n")
-
-
-def train(texts: Iterable[str], vocab_size: int, min_frequency: int = 2) -> Vocabulary:
-    """Train a byte-level BPE of at most `vocab_size` tokens on `texts`, read once.
-
-    Raises:
-        ConfigError: `vocab_size` has no room for 256 bytes and the end-of-text token.
-    """
-    if vocab_size < 257:
-        raise ConfigError(f"vocab_size={vocab_size}: 256 bytes and {END_OF_TEXT} need at least 257")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        special_tokens=[END_OF_TEXT],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return Vocabulary(tokenizer, END_OF_TEXT)
 
 
 def load(path: Path, eos_token: str | None = None) -> Vocabulary:

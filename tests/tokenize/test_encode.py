@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from millpond.tokenize.encode import Encoder
-from millpond.tokenize.vocabulary import END_OF_TEXT, Vocabulary, train
+from millpond.tokenize.training import train
+from millpond.tokenize.vocabulary import END_OF_TEXT, Vocabulary
 
 TEXTS = ["The miller's wheel turned; 12 sacks by noon.", "水車が回る。", f"say {END_OF_TEXT} twice"] * 40
 ENCODER = Encoder(train(TEXTS, vocab_size=600))

@@ -23,7 +23,8 @@ from millpond.tokenize import shards as shards_module
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.encode import Encoder
 from millpond.tokenize.shards import Document, Written, layout_of, write_bucket
-from millpond.tokenize.vocabulary import END_OF_TEXT, Vocabulary, train
+from millpond.tokenize.training import train
+from millpond.tokenize.vocabulary import END_OF_TEXT, Vocabulary
 
 SMALL = config(shard_max_bytes=1 << 16)
 

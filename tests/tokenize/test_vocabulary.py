@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from transformers import AutoTokenizer
 
 from millpond.errors import ConfigError
 from millpond.shard import token_dtype
-from millpond.tokenize.vocabulary import END_OF_TEXT, Vocabulary, load, train
+from millpond.tokenize.training import train
+from millpond.tokenize.vocabulary import END_OF_TEXT, Vocabulary, load
 
 TEXTS = [f"The miller opened sluice {n}, and the pond fell by {n * n} inches." for n in range(300)]
 
@@ -29,27 +29,6 @@ def foreign(path: Path, tokens: list[str], special: list[str]) -> Path:
     tokenizer.add_special_tokens(special)
     tokenizer.save(str(path))
     return path
-
-
-def test_training_does_not_depend_on_the_order_of_texts(vocabulary: Vocabulary) -> None:
-    for seed in range(3):
-        shuffled = random.Random(seed).sample(TEXTS, len(TEXTS))
-        assert train(iter(shuffled), vocab_size=400).digest == vocabulary.digest
-    assert train(TEXTS, vocab_size=399).digest != vocabulary.digest
-    assert vocabulary.size == 400 and vocabulary.eos_id == 0
-
-
-def test_a_real_text_is_compressed(test_data: Path) -> None:
-    text = (test_data / "lm" / "tinyshakespeare" / "input.txt").read_text()[:200_000]
-    vocabulary = train([text[:100_000]], vocab_size=2000)
-    assert vocabulary.size == 2000
-    assert len(vocabulary.tokenizer.encode(text[100_000:]).ids) < 100_000 / 2.5
-
-
-def test_too_small_a_vocabulary_is_refused() -> None:
-    assert train([], vocab_size=257).size == 257
-    with pytest.raises(ConfigError, match="vocab_size=256"):
-        train(TEXTS, vocab_size=256)
 
 
 def test_a_saved_vocabulary_loads_here_and_in_transformers(vocabulary: Vocabulary, tmp_path: Path) -> None:
