@@ -84,6 +84,23 @@ ORDER BY documents DESC, 1
 """,
 )
 
+FERTILITY = Query(
+    "How well does the vocabulary fit each language?",
+    """
+SELECT coalesce(d.language, 'unknown') AS language, count(*) AS documents, sum(t.tokens)::BIGINT AS tokens,
+       sum(t.tokens) / sum(c.word_count) FILTER (c.word_count > 0) AS tokens_per_word,
+       sum(d.text_bytes) / sum(t.tokens) AS bytes_per_token, sum(t.unknown) / sum(t.tokens) AS unknown
+FROM (
+    SELECT doc_id, sum(length) - 1 AS tokens, sum(unknown) AS unknown
+    FROM tokens.documents WHERE copy = 0 GROUP BY doc_id
+) t
+JOIN corpus.documents d USING (doc_id)
+LEFT JOIN corpus.candidates c USING (doc_id)
+GROUP BY 1
+ORDER BY tokens DESC, 1
+""",
+)
+
 AUDITS = Query(
     "What did each table's audits check?",
     """

@@ -23,7 +23,16 @@ from millpond.eval import figures
 from millpond.eval.config import TRIGRAM_METRIC
 from millpond.eval.figures import Figure
 from millpond.eval.plots import plain
-from millpond.eval.queries import BALANCE, DOMAINS, LOSS_JUMPS, OUTCOMES, REJECTS_BY_RULE, RELEASES, TRACE_STEP
+from millpond.eval.queries import (
+    BALANCE,
+    DOMAINS,
+    FERTILITY,
+    LOSS_JUMPS,
+    OUTCOMES,
+    REJECTS_BY_RULE,
+    RELEASES,
+    TRACE_STEP,
+)
 from millpond.eval.sql import run
 from millpond.schemas import VALIDATION_TASK
 
@@ -83,7 +92,11 @@ def build_report(
     """
     lake = _Lake(connection)
     shown = _figures(lake, would_drop, preset, train_run)
-    tables = [table for table in (_ledger(lake), _rules(lake), _domains(lake), _releases(lake), _pages(lake)) if table]
+    tables = [
+        table
+        for table in (_ledger(lake), _rules(lake), _domains(lake), _fertility(lake), _releases(lake), _pages(lake))
+        if table
+    ]
     queries = [
         (query.title, _with_values(query.sql, train_run).strip()) for query in (OUTCOMES, LOSS_JUMPS, TRACE_STEP)
     ]
@@ -249,6 +262,22 @@ def _domains(lake: _Lake) -> Table | None:
         if rows
         else None
     )
+
+
+def _fertility(lake: _Lake) -> Table | None:
+    answer = lake.ask(FERTILITY.sql)
+    rows = [
+        [
+            Cell(language),
+            _number(documents),
+            _number(tokens),
+            *_amounts("–" if per_word is None else f"{per_word:.2f}", f"{per_token:.2f}", f"{100 * unknown:.2f} %"),
+        ]
+        for language, documents, tokens, per_word, per_token, unknown in answer[:_TABLE_ROWS]
+    ]
+    note = "Tokens of the vocabulary for a word of the text, bytes for a token, and tokens for what it does not know."
+    columns = ("language", "documents", "tokens", "tokens a word", "bytes a token", "unknown")
+    return Table("fertility", "Vocabulary by language", columns, rows, note, wide=False) if rows else None
 
 
 def _pages(lake: _Lake) -> Table | None:

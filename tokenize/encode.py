@@ -35,9 +35,10 @@ class Encoder:
             token["special"] |= token["id"] == vocabulary.eos_id  # some files add it as an ordinary token
         self._tokenizer = Tokenizer.from_str(json.dumps(description))
         self._tokenizer.encode_special_tokens = True
-        unknown = _unknown_id(vocabulary.tokenizer, description["model"])
+        self.unknown_id = _unknown_id(vocabulary.tokenizer, description["model"])
+        """The id of pieces that the vocabulary does not know, if it has one."""
         self._forbidden = np.zeros(vocabulary.size, dtype=bool)
-        self._forbidden[[vocabulary.eos_id, *(special - {unknown})]] = True
+        self._forbidden[[vocabulary.eos_id, *(special - {self.unknown_id})]] = True
 
     def batch(self, texts: Sequence[str]) -> list[Ids]:
         """Token ids of each text, without an end-of-text token; an empty text has none.

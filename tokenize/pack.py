@@ -43,6 +43,8 @@ class Places:
     row: Ints
     offset: Ints
     length: Ints
+    first: Ints
+    """Place of its first token in the stream."""
 
 
 def places(lengths: Ints, layout: Layout) -> Places:
@@ -65,6 +67,7 @@ def places(lengths: Ints, layout: Layout) -> Places:
         row=row % layout.rows_per_sample,
         offset=first - row * context,
         length=last - first,
+        first=first,
     )
 
 

@@ -29,7 +29,7 @@ from millpond.errors import ShardError
 from millpond.shard import Samples, ShardIndex, Tokens, index_path, region_digest
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.encode import Encoder
-from millpond.tokenize.pack import Layout, Packer, places
+from millpond.tokenize.pack import Ints, Layout, Packer, places
 
 Split = Literal["train", "validation", "test"]
 
@@ -199,6 +199,8 @@ class _Stream:
         self._doc_ids: list[str] = []
         self._copies: list[int] = []
         self._lengths: list[int] = []
+        self._unknown: list[Ints] = []  # places in the stream
+        self._tokens = 0
         self.empty: list[Document] = []
 
     def samples(self, documents: Iterable[Document]) -> Iterator[tuple[Tokens, int]]:
@@ -211,6 +213,9 @@ class _Stream:
                     self._doc_ids.append(document.doc_id)
                     self._copies.append(document.copy)
                     self._lengths.append(len(ids) + 1)
+                    if self._encoder.unknown_id is not None:
+                        self._unknown.append(self._tokens + np.flatnonzero(ids == self._encoder.unknown_id))
+                    self._tokens += self._lengths[-1]
                     yield from ((sample, 0) for sample in packer.add(ids))
                 else:
                     self.empty.append(document._replace(text=""))
@@ -220,6 +225,7 @@ class _Stream:
     def document_rows(self, shards: list[str], split: Split) -> pa.Table:
         """Rows of tokens.documents, in order; `shards` are the names of all shards that were written."""
         where = places(np.array(self._lengths, np.int64), self._layout)
+        unknown = np.concatenate([np.empty(0, np.int64), *self._unknown])
         columns = {
             "doc_id": pa.array(self._doc_ids, pa.string()).take(pa.array(where.document)),
             "copy": np.array(self._copies, np.int64)[where.document],
@@ -230,6 +236,7 @@ class _Stream:
             "row": where.row,
             "offset": where.offset,
             "length": where.length,
+            "unknown": np.searchsorted(unknown, where.first + where.length) - np.searchsorted(unknown, where.first),
         }
         schema = schemas.TOKEN_DOCUMENTS.schema
         return pa.table({name: pa.array(columns[name]).cast(schema.field(name).type) for name in schema.names}, schema)

@@ -371,8 +371,9 @@ TOKEN_DOCUMENTS = TableSpec(
             ("row", INT),  # within the sample
             ("offset", INT),  # first token within the row
             ("length", INT),  # tokens, the end-of-text token included
+            ("unknown", INT),  # of these, tokens that stand for what the vocabulary does not know
         ),
-        required=("doc_id", "copy", "part", "shard", "split", "sample", "row", "offset", "length"),
+        required=("doc_id", "copy", "part", "shard", "split", "sample", "row", "offset", "length", "unknown"),
     ),
     key=("doc_id", "copy", "part"),
     sort_by=("shard", "sample", "row", "offset"),

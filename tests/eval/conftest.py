@@ -158,6 +158,7 @@ def _tokens(tables: dict[str, list[Row]]) -> None:
             tables["tokens.documents"].append(
                 {"doc_id": document["doc_id"], "copy": 0, "part": part, "shard": f"{split}-00000.tar", "split": split}
                 | {"sample": position // 1024 // 16, "row": position // 1024 % 16, "offset": offset, "length": length}
+                | {"unknown": 0}
             )
             place[split] += length
             left, part = left - length, part + 1

@@ -65,10 +65,16 @@ def test_every_figure_and_table_is_there(page: str) -> None:
         "outcomes", "preset", "languages", "lengths", "audits", "loss"
     ]  # fmt: skip
     assert re.findall(r'<section id="table-(\w+)"', page) == [
-        "ledger", "rules", "domains", "releases", "pages"
+        "ledger", "rules", "domains", "fertility", "releases", "pages"
     ]  # fmt: skip
     assert page.index("<figure") < page.index("<dl>") < page.index("<table")
     assert "fineweb would have dropped" in page
+
+
+def test_the_vocabulary_is_shown_by_language(page: str, story: Rows) -> None:
+    tokens = sum(row["length"] for row in story["tokens.documents"]) - len(story["corpus.documents"])
+    shown = [line.split(" | ") for line in section(page, "fertility").splitlines() if " | " in line]
+    assert sum(int(row[2].replace(",", "")) for row in shown[1:]) == tokens and shown[1][5] == "0.00 %"
 
 
 def test_an_open_book_is_marked(page: str, open_book: str) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from token_shards import byte_encoder, config, numbered
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from millpond import schemas
 from millpond.errors import ShardError
@@ -208,6 +209,16 @@ def test_a_large_vocabulary_takes_four_bytes(tmp_path: Path) -> None:
     row = shard.rows(0)[0]
     assert row.dtype == np.uint32 and row[0] > 65_536 and shard.valid_tokens(0) == 3
     assert (row[2:] == encoder.vocabulary.eos_id).all()
+
+
+def test_unknown_tokens_are_counted_where_they_stand(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1, "pond": 2}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    encoder = Encoder(Vocabulary(tokenizer, "</s>"))
+    documents = [Document("a", "pond " * 9 + "池 " * 30), Document("b", "pond " * 50), Document("c", "池")]
+    written = write_bucket(documents, encoder, config(), tmp_path, "train", 0)
+    found = [(row["doc_id"], row["length"], row["unknown"]) for row in written.documents.to_pylist()]
+    assert found == [("a", 32, 23), ("a", 8, 7), ("b", 24, 0), ("b", 27, 0), ("c", 2, 1)]
 
 
 def test_a_shard_is_filled_up_to_its_limit(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_splits_are_those_of_tokenization(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="no splits yet: `millpond tokenize` draws them"):
         export_corpus(lake, tmp_path / "split", Choice(splits=("train",)))
     ids = sorted(lake.read("corpus.documents", ["doc_id"])["doc_id"].to_pylist())
-    place = {"shard": "s", "sample": 0, "row": 0, "offset": 0, "length": 1}
+    place = {"shard": "s", "sample": 0, "row": 0, "offset": 0, "length": 1, "unknown": 0}
     drawn = {doc_id: "validation" if number % 5 == 0 else "train" for number, doc_id in enumerate(ids)}
     run = Run(lake, "tokenize", CurateConfig(), {"corpus.documents": lake.tables()["corpus.documents"]})
     parts = [{"doc_id": d, "copy": 0, "part": part, "split": drawn[d], **place} for d in ids for part in range(2)]
