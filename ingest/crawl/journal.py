@@ -146,18 +146,18 @@ class Journal:
                 fields = {**asdict(result), "fetched_at": result.fetched_at.isoformat()}
                 self._note_kept({"kept": result.url, "end": self._warc.tell(), "failure": fields})
                 return Kept(result)
-            response, request = archive.answer_records(result, sent)
+            records, length = archive.answer_records(result, sent)
             offset = self._warc.tell()
-            self._append(response + request)
+            self._append(records)
             end = self._warc.tell()
-            self._note_kept({"kept": result.url, "end": end, "offset": offset, "length": len(response)})
-        return Kept(result, offset, len(response))
+            self._note_kept({"kept": result.url, "end": end, "offset": offset, "length": length})
+        return Kept(result, offset, length)
 
     def _check_owner(self) -> None:
         if read_owner(self.path.parent) != self._owner:
             raise Superseded(f"{self.path}: another driver goes on with this crawl")
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes | memoryview) -> None:
         self._warc.write(data)
         self._warc.flush()
 
