@@ -34,7 +34,7 @@ def info_record(name: str, about: dict[str, str]) -> bytes:
 
 
 def answer_records(answer: Answer, sent: Headers) -> tuple[memoryview, int]:
-    """The `response` record of an answer and behind it the `request` of what was sent for it; how long the first is."""
+    """The `response` record of an answer, its `request` record behind it, and how long the first one is."""
     out = BytesIO()
     writer = WARCWriter(out, gzip=True, warc_version=_VERSION)
     extra = {"WARC-Date": _instant(answer.fetched_at)}

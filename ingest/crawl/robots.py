@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from millpond.ingest.crawl.fetch import Answer, Failure
 from millpond.ingest.crawl.links import canonical_url
-from millpond.ingest.crawl.signals import Reservations
+from millpond.ingest.crawl.signals import USE_LINES, Reservations
 from millpond.ingest.http_body import decode_body
 from millpond.ingest.page import Rejected
 from millpond.reasons import Reason
@@ -30,11 +30,11 @@ MAX_AGE = timedelta(hours=24)
 _MAX_REDIRECTS = 5
 #: A line's name, with a colon or without.
 _LINE = re.compile(
-    r"^[ \t]*(user[- ]?agent|d[is]+al+[oa]w|allow|crawl-?delay|sitemap|content-usage|content-signal)[ \t]*[: \t]"
+    r"^[ \t]*(user[- ]?agent|d[eis]+al+[oa]w|allow|crawl-?delay|sitemap|content-usage|content-signal)[ \t]*[: \t]"
     r"([^\n]*)",
     re.I | re.M,
 )
-_SPELLING = re.compile(r"d[is]+al+[oa]w")
+_SPELLING = re.compile(r"d[eis]+al+[oa]w")
 _MATCHED = {"allow": "Allow", "disallow": "Disallow", "crawldelay": "Crawl-delay"}
 _PRODUCT = re.compile(r"\*(?![^\s])|[A-Za-z0-9_-]+")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -95,9 +95,11 @@ def _records(text: str, robot: str) -> list[tuple[str, str]]:
     """The lines of the groups that hold for a robot: those that name it, else those for all.
 
     A group is the user-agent lines up to the first rule and what follows; protego takes it to end at any line, and a
-    name for ours if ours begins with it.
+    name for ours if ours begins with it. The lines on use before the first group hold for
+    each robot whose group has none.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
+    for_all: list[tuple[str, str]] = []
     agents: list[str] = []
     ruled = False
     for name, value in _lines(text):
@@ -107,9 +109,12 @@ def _records(text: str, robot: str) -> list[tuple[str, str]]:
             groups.setdefault(agents[-1], [])
         else:
             ruled = ruled or name in ("allow", "disallow")
+            if not groups and name in USE_LINES:
+                for_all.append((name, value))
             for agent in set(agents):
                 groups[agent].append((name, value))
-    return groups.get(robot.lower(), groups.get("*", []))
+    ours = groups.get(robot.lower(), groups.get("*", []))
+    return ours if any(name in USE_LINES for name, _ in ours) else [*ours, *for_all]
 
 
 def product(agent: str) -> str:
