@@ -142,7 +142,6 @@ class Canary:
         self._peers.append(peer)
         connection.close()
 
-    @property
     def met(self) -> int:
         """How many have connected up to now: a connection of our own comes in behind all of them."""
         with socket.create_connection(("127.0.0.1", self.port)) as own:

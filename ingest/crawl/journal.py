@@ -187,6 +187,29 @@ class Journal:
             durable.write_bytes(self.log_path, believed)
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where the answer from an address lies in a WARC file, and the request behind it."""
+
+    url: str
+    """Empty for the `warcinfo` record, which the file begins with."""
+    offset: int
+    length: int
+    end: int
+    """Where the request ends."""
+
+
+def records_of(warc: Path) -> list[Record]:
+    """All that a task's WARC file holds, by the log beside it, in the order in which it came."""
+    records = []
+    for line in _log_of(warc).read_bytes().splitlines():
+        entry = json.loads(line)
+        if "kept" in entry and "failure" not in entry:
+            offset, end = entry.get("offset", 0), entry["end"]
+            records.append(Record(entry["kept"], offset, entry.get("length", end), end))
+    return records
+
+
 class KeptCount:
     """How many fetches a task's journal holds, counted while it grows; reads each line once."""
 

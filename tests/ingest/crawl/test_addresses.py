@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crawled import Crawled
@@ -76,16 +77,16 @@ def test_a_name_that_is_rebound_gains_nothing(resolver: Resolver, rebound: tuple
     resolver.names["rebound.example"] = list(turning)
     answer = get(url)
     assert isinstance(answer, Answer) and (answer.body, answer.ip) == (b"<p>public", server.host)
-    assert resolver.asked == ["rebound.example"] and not bird.met  # asked once, and what was judged was connected to
+    assert resolver.asked == ["rebound.example"] and not bird.met()  # asked once, and what was judged was connected to
     refused = get(url)
     assert isinstance(refused, Failure) and refused.final and "not a public address" in refused.detail
-    assert len(resolver.asked) == 2 and len(server.log) == 1 and not bird.met
+    assert len(resolver.asked) == 2 and len(server.log) == 1 and not bird.met()
 
     # One that looks a name up to judge it and again to connect is led astray by it.
     resolver.names["rebound.example"] = list(turning)
     assert fetch.is_public(str(socket.getaddrinfo("rebound.example", port)[0][4][0]))
     with socket.create_connection(("rebound.example", port), 2):
-        assert bird.met == 1
+        assert bird.met() == 1
 
 
 def test_a_public_address_that_is_down_leads_to_no_private_one(
@@ -97,7 +98,7 @@ def test_a_public_address_that_is_down_leads_to_no_private_one(
         resolver.public.add("127.99.0.1")
         resolver.names["both.example"] = [["127.99.0.1", "127.0.0.1"]]
         failure = get(f"http://both.example:{server.server_address[1]}/")
-    assert isinstance(failure, Failure) and failure.down and not bird.met
+    assert isinstance(failure, Failure) and failure.down and not bird.met()
 
 
 #: Spellings of this machine that are one of its addresses.
@@ -134,7 +135,7 @@ def test_private_addresses_are_refused_on_every_hop(tmp_path: Path, resolver: Re
             resolver.public = {server.host}
             resolver.names = {"www.hops.example": [[server.host]], "inner.hops.example": [["127.0.0.1"]]}
             www = Named("www.hops.example", f"http://www.hops.example:{server.server_address[1]}")
-            rules = {"scope": "domain", "contact": "me@example.org", "allow_private": []}
+            rules: dict[str, Any] = {"scope": "domain", "contact": "me@example.org", "allow_private": []}
             crawled = Crawled(tmp_path / "1", www, tuple(answers), **rules)
             assert set(crawled.why.values()) == {"redirect"} and len(crawled.why) == len(answers)
             assert {row["url"] for row in crawled.events if row["found"] == "redirect"} == {inner, www.url + "/named"}
@@ -146,7 +147,7 @@ def test_private_addresses_are_refused_on_every_hop(tmp_path: Path, resolver: Re
             last = Crawled(tmp_path / "2", there, ("/secret", "/more"), {"/secret": hop}, **rules)
         assert last.why == {"/secret": "fetch_failed", "/more": "fetch_failed"} and not last.put_back
         assert all("inner.hops.example is at 127.0.0.1, not a public" in row["detail"] for row in last.rejects)
-        assert resolver.asked.count("inner.hops.example") == 1 and not bird.met
+        assert resolver.asked.count("inner.hops.example") == 1 and not bird.met()
 
 
 @pytest.mark.parametrize("hops", [1, 3])
@@ -162,4 +163,4 @@ def test_nor_where_a_robots_txt_redirects_to(tmp_path: Path, resolver: Resolver,
             assert "/page" not in server.asked and f"/{hops}" in server.asked
             assert crawled.why == {"/page": "fetch_failed"}, host
             assert "not a public address" in crawled.rejects[0]["detail"]
-        assert not bird.met
+        assert not bird.met()

@@ -115,9 +115,9 @@ def test_refused_addresses_are_never_connected_to(monkeypatch: pytest.MonkeyPatc
         urls = [f"http://{host}:{bird.port}/" for host in (*hosts, "169.254.169.254", "10.0.0.1", "[::1]")]
         for result in get(*urls, contact="me@example.org", timeout_seconds=2):
             assert isinstance(result, Failure) and result.final and "not a public address" in result.detail, result
-        assert not bird.met
+        assert not bird.met()
         allowed = get(f"http://allowed.example:{bird.port}/", allow_private=["allowed.example"], timeout_seconds=2)
-        assert bird.met == 1 and isinstance(allowed[0], Failure) and not allowed[0].final
+        assert bird.met() == 1 and isinstance(allowed[0], Failure) and not allowed[0].final
 
 
 def test_nothing_outside_this_machine_is_asked_without_a_contact(monkeypatch: pytest.MonkeyPatch) -> None:
