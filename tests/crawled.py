@@ -1,4 +1,4 @@
-"""One task of a crawl's round, done in this process on real servers, and what came of it."""
+"""One task of a crawl's round, done in this process on real servers, and what came of it; the laws already checked."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from millpond.datafile import write_rows
 from millpond.ingest.config import IngestConfig, SiteConfig
+from millpond.ingest.crawl.account import account
+from millpond.ingest.crawl.closing import Closed
 from millpond.ingest.crawl.plan import Host, Item, Round, Task
 from millpond.ingest.crawl.task import Work, fetch
 from millpond.ingest.crawl.traps import url_key
 from millpond.ingest.page import RowBatcher
+from millpond.ledger import Ledger
 from millpond.schemas import FRONTIER, PAGES, WEB_REJECTS
 
 
@@ -29,7 +33,7 @@ class Served(Protocol):
 
 
 class Crawled:
-    """What came of one task that was to fetch some paths of some sites; the law already checked."""
+    """What came of one task that was to fetch some paths of some sites."""
 
     def __init__(
         self,
@@ -99,6 +103,23 @@ class Crawled:
                 if row["state"] in ("fetched", "refused", "failed") and row["tries"] + 1
             ]
             assert Counter(ended) >= Counter(decided)
+            self._balance(folder, plan, [item for each in hosts for item in each.items])
+
+    def _balance(self, folder: Path, plan: Round, selected: list[Item]) -> None:
+        """Whether the ledger of the round has every fetch, record and byte."""
+        tables = {PAGES.name: self.pages, WEB_REJECTS.name: self.rejects, FRONTIER.name: self.events}
+        data = str(folder / "data")
+        entries = {table: write_rows(table, data, rows) if rows else [] for table, rows in tables.items()}
+        counts = Counter(
+            (row["state"], row["verdict"])
+            for row in self.events
+            if row["state"] in ("fetched", "refused", "failed") or row["verdict"] == "deferred"
+            if not row["verdict"].startswith("limit: ")
+        )
+        self.ledger = Ledger("ingest")
+        closed = Closed(frontier=entries[FRONTIER.name], rejects=[], counts=counts, found=0, trouble=None)
+        account(self.ledger, plan, folder, selected, closed, entries)
+        self.ledger.check()
 
     @staticmethod
     def path(url: str) -> str:

@@ -217,10 +217,11 @@ def test_old_rules_are_asked_for_again_within_a_round(tmp_path: Path, monkeypatc
         time.sleep(1.1)
         again = Crawled(tmp_path, server, ("/a", "/b"), host=planned, stop_after=2)
         assert again.pages and server.asked.count("/robots.txt") == 1
-        server.answers["/robots.txt"] = "User-agent: *\nDisallow: /b"
+        server.answers["/robots.txt"] = "User-agent: *\nDisallow: /"
         time.sleep(1.1)
         last = Crawled(tmp_path, server, ("/a", "/b"), host=planned)
-    assert server.asked.count("/robots.txt") == 2 and last.why.get("/b") == "robots"
+    assert server.asked.count("/robots.txt") == 2 and last.why == {"/a": "robots", "/b": "robots"}
+    assert last.ledger.amounts("bytes")["removed robots"] > 0  # what has been fetched of them stays in the archive
 
 
 def test_a_private_address_is_refused_at_once(tmp_path: Path) -> None:
