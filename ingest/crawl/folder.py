@@ -13,6 +13,10 @@ from millpond import durable
 from millpond.errors import InputError
 from millpond.ingest.crawl import archive
 from millpond.ingest.crawl.plan import Round
+from millpond.ingest.crawl.turns import TURNS
+
+#: Files that are no round's.
+OWN = ("owner", "driver", TURNS)
 
 
 @contextmanager

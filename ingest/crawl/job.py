@@ -30,7 +30,7 @@ from millpond.ingest.crawl import archive, events
 from millpond.ingest.crawl.account import account
 from millpond.ingest.crawl.closing import Closed, close
 from millpond.ingest.crawl.fetch import is_loopback
-from millpond.ingest.crawl.folder import files_of, only_driver, tidy
+from millpond.ingest.crawl.folder import OWN, files_of, only_driver, tidy
 from millpond.ingest.crawl.frontier import Frontier
 from millpond.ingest.crawl.journal import KeptCount
 from millpond.ingest.crawl.links import canonical_url
@@ -214,9 +214,9 @@ class _Crawl:
         files = [entry.path for entry in entries[WEB_REJECTS.name]]
         details = storage.dataset(files).to_table(columns=["detail"])["detail"].to_pylist() if files else []
         discard(entry for each in entries.values() for entry in each)
-        for path in (*files_of(self.folder, round_.number), self.folder / "owner", self.folder / "driver"):
+        for path in (*files_of(self.folder, round_.number), *(self.folder / name for name in OWN)):
             if not path.name.endswith(".warc.gz") or round_.token in path.name:  # or it is another lake's archive
-                path.unlink()
+                path.unlink(missing_ok=True)
         with suppress(OSError):  # somebody else has files there, or other crawls have theirs
             self.folder.rmdir()
             self.folder.parent.rmdir()

@@ -7,9 +7,7 @@ later, or is left before its turn. A host that fails again and again is given up
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from millpond.ingest.config import SiteConfig
@@ -20,36 +18,11 @@ from millpond.ingest.crawl.journal import Journal, Kept
 from millpond.ingest.crawl.links import origin
 from millpond.ingest.crawl.plan import Host, Item
 from millpond.ingest.crawl.robots import MAX_AGE, MAX_BYTES, Robots, RobotsFile, fetch_robots
+from millpond.ingest.crawl.turns import Turns
 from millpond.ingest.page import Row, host_of
 from millpond.reasons import Reason
 
 Emit = Callable[[list[Row]], Awaitable[None]]
-
-
-class Turns:
-    """Whose turn it is: at each host one fetch at a time, and a pause after it."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._next: dict[str, float] = {}
-
-    @asynccontextmanager
-    async def at(self, host: str, delay: float) -> AsyncIterator[None]:
-        """Wait for the turn at a host; when the block ends, `delay` seconds pass before the next begins."""
-        async with self._locks.setdefault(host, asyncio.Lock()):
-            await asyncio.sleep(max(0.0, self._next.get(host, 0.0) - time.monotonic()))
-            try:
-                yield
-            finally:
-                self.pause(host, delay)
-
-    def pause(self, host: str, seconds: float) -> None:
-        """Let the next turn at a host begin no sooner than in so many seconds."""
-        self._next[host] = max(self._next.get(host, 0.0), time.monotonic() + seconds)
-
-    def next_at(self, host: str) -> datetime:
-        """When the next turn at a host may begin."""
-        return datetime.now(UTC) + timedelta(seconds=max(0.0, self._next.get(host, 0.0) - time.monotonic()))
 
 
 class Visit:

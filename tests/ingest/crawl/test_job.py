@@ -25,6 +25,7 @@ from millpond import storage
 from millpond.datafile import write_rows
 from millpond.errors import InputError, LakeError, LedgerError
 from millpond.ingest.config import IngestConfig, SiteConfig
+from millpond.ingest.crawl.folder import OWN
 from millpond.ingest.crawl.job import crawl_sites
 from millpond.ingest.job import ingest_files
 from millpond.lake import Lake
@@ -97,7 +98,7 @@ def test_every_reachable_page_is_stored_once_and_politely(lake: Lake, tmp_path: 
     pages = {tuple(row.values()) for row in lake.read("web.pages", columns).to_pylist()}
     assert pages < read and {row[0] for row in read - pages} == {f"{each.url}/robots.txt" for each in servers}
     crawl = lake.root / "crawls" / "test"
-    assert {path.name for path in crawl.iterdir()} <= {"driver", "owner"} | {p.name for p in crawl.glob("0*")}
+    assert {path.name for path in crawl.iterdir()} <= set(OWN) | {p.name for p in crawl.glob("0*")}
 
 
 def trap(handler: Handler) -> None:
