@@ -51,6 +51,8 @@ class SiteConfig(StageConfig):
     """Follow the sitemaps that a robots.txt names."""
     obey_reservations: bool = True
     """Leave out what is reserved against the training of models; what was said is recorded either way."""
+    tdmrep: bool = True
+    """Ask each site for its /.well-known/tdmrep.json once a day, which may reserve some of its paths."""
     refetch_seconds: Seconds | None = None
     """Age at which a page is asked for again, with its ETag and date; without one, never."""
 

@@ -49,7 +49,12 @@ class Crawled:
         self.servers = list(servers) if isinstance(servers, Sequence) else [servers]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "owner").write_text("me")
-        usual = {"delay_seconds": 0.0, "timeout_seconds": 5.0, "allow_private": [s.host for s in self.servers]}
+        usual = {
+            "tdmrep": False,
+            "delay_seconds": 0.0,
+            "timeout_seconds": 5.0,
+            "allow_private": [s.host for s in self.servers],
+        }
         config = IngestConfig(site=SiteConfig.model_validate({**usual, **settings}))
         hosts = tuple(
             Host(

@@ -63,7 +63,7 @@ def account(
             if not record.url:
                 ledger.add("bytes", "transformed", record.length, "warcinfo")
             elif record.url not in keys or record.offset != newest[record.url]:
-                ledger.add("bytes", "transformed", record.length, "robots_txt")
+                ledger.add("bytes", "transformed", record.length, "rules")
             elif why := without.get(keys[record.url]):
                 ledger.add("bytes", "removed", record.length, why)
 

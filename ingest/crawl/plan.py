@@ -47,7 +47,7 @@ class Host(_Part):
     given_up: str | None = None
     """Why nothing is fetched from it any more."""
     robots: dict[str, RobotsFile] = {}
-    """By site (scheme, host and port), those still fresh."""
+    """By site (scheme, host and port), those still fresh; files beside a robots.txt by their address."""
 
 
 class Task(_Part):

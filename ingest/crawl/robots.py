@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -142,36 +143,55 @@ Get = Callable[[str], Awaitable[Answer | Failure]]
 
 async def fetch_robots(get: Get, site: str) -> RobotsFile | Failure:
     """Fetch the rules of the site at `site` (scheme, host and port); a failure where it is off limits."""
-    url = start = f"{site}/robots.txt"
-    for _ in range(_MAX_REDIRECTS + 1):
-        answer = await get(url)
-        if isinstance(answer, Failure):
-            if answer.final:
-                return answer
-            return _off_limits(start, answer.detail, answer.fetched_at)
-        if answer.status == 429 or answer.status >= 500:
-            return _off_limits(start, str(answer.status), answer.fetched_at, answer.retry_after)
-        if answer.truncated in ("time", "disconnect"):
-            return _off_limits(start, "its answer is cut short", answer.fetched_at)
-        if 200 <= answer.status < 300:
-            return _parsed(start, answer)
-        target = canonical_url(answer.location, url) if answer.location else None
-        if not 300 <= answer.status < 400 or target is None:
-            break
-        url = target
+    url = f"{site}/robots.txt"
+    answer = await _followed(get, url)
+    if isinstance(answer, Failure):
+        return answer if answer.final else _off_limits(url, answer.detail, answer.fetched_at)
+    if answer.status == 429 or answer.status >= 500:
+        return _off_limits(url, str(answer.status), answer.fetched_at, answer.retry_after)
+    if _is_cut(answer):
+        return _off_limits(url, "its answer is cut short", answer.fetched_at)
+    if not 200 <= answer.status < 300:
+        return RobotsFile(text="", at=answer.fetched_at)
+    try:
+        return _parsed(answer)
+    except Rejected as error:
+        return _off_limits(url, error.detail, answer.fetched_at)
+
+
+async def fetch_beside(get: Get, url: str) -> RobotsFile:
+    """Fetch another file of a site's rules, without which there are none; its text is empty where it cannot be had."""
+    answer = await _followed(get, url)
+    if isinstance(answer, Answer) and 200 <= answer.status < 300 and not _is_cut(answer):
+        with suppress(Rejected):
+            return _parsed(answer)
     return RobotsFile(text="", at=answer.fetched_at)
 
 
-def _parsed(url: str, answer: Answer) -> RobotsFile | Failure:
-    try:
-        content = decode_body(
-            answer.body,
-            transfer_encoding=None,
-            content_encoding=answer.header("content-encoding"),
-            limit=16 * MAX_BYTES,
-        )
-    except Rejected as error:
-        return _off_limits(url, error.detail, answer.fetched_at)
+async def _followed(get: Get, url: str) -> Answer | Failure:
+    """What came in the end, redirects followed as far as they may be."""
+    for _ in range(_MAX_REDIRECTS):
+        answer = await get(url)
+        if isinstance(answer, Failure) or not 300 <= answer.status < 400 or _is_cut(answer):
+            return answer
+        target = canonical_url(answer.location, url) if answer.location else None
+        if target is None:
+            return answer
+        url = target
+    return await get(url)
+
+
+def _is_cut(answer: Answer) -> bool:
+    return answer.truncated in ("time", "disconnect")
+
+
+def _parsed(answer: Answer) -> RobotsFile:
+    content = decode_body(
+        answer.body,
+        transfer_encoding=None,
+        content_encoding=answer.header("content-encoding"),
+        limit=16 * MAX_BYTES,
+    )
     return RobotsFile(text=robots_text(content), at=answer.fetched_at)
 
 

@@ -165,10 +165,12 @@ def test_rules_stay_fresh_for_a_day(tmp_path: Path) -> None:
     log = Log(tmp_path)
     log.known("/a")
     for hours, text in ((30, "older"), (23, "old"), (2, "new")):
-        log.rows.append(log.events.of_robots("http://h", text, NOW - timedelta(hours=hours)))
-    log.rows.append(log.events.of_robots("https://h", "stale", NOW - timedelta(hours=25)))
+        log.rows.append(log.events.of_rules("http://h/robots.txt", text, NOW - timedelta(hours=hours)))
+    log.rows.append(log.events.of_rules("https://h/robots.txt", "stale", NOW - timedelta(hours=25)))
+    beside = "http://h/.well-known/tdmrep.json"
+    log.rows.append(log.events.of_rules(beside, "[]", NOW - timedelta(hours=2)))
     [host] = log.select().hosts
-    assert {site: file.text for site, file in host.robots.items()} == {"http://h": "new"}
+    assert {site: file.text for site, file in host.robots.items()} == {"http://h": "new", beside: "[]"}
 
 
 def test_new_seeds_are_known_from_now_on(tmp_path: Path) -> None:

@@ -49,7 +49,12 @@ def generated(pages: int, seed: int, children_each: int = 20) -> Answers:
 
 
 def settings(*servers: Site, crawl: str = "test", **changes: Any) -> IngestConfig:
-    fields = {"delay_seconds": 0.0, "timeout_seconds": 5.0, "allow_private": [server.host for server in servers]}
+    fields = {
+        "tdmrep": False,
+        "delay_seconds": 0.0,
+        "timeout_seconds": 5.0,
+        "allow_private": [server.host for server in servers],
+    }
     return IngestConfig(crawl=crawl, site=SiteConfig.model_validate({**fields, **changes}))
 
 
@@ -226,7 +231,7 @@ def test_a_round_that_does_not_add_up_is_not_released_and_not_fetched_again(
     lines = [row for row in lake.read("ops.ledger").to_pylist() if row["unit"] == "bytes"]
     amounts = {(row["entry"], row["reason"]): row["amount"] for row in lines}
     assert amounts["in", None] == archived == sum(n for (entry, _), n in amounts.items() if entry != "in")
-    assert {reason for entry, reason in amounts if entry == "transformed"} == {"request", "robots_txt", "warcinfo"}
+    assert {reason for entry, reason in amounts if entry == "transformed"} == {"request", "rules", "warcinfo"}
 
 
 def test_a_round_that_another_driver_has_released_leaves_nothing(
