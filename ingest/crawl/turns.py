@@ -54,13 +54,13 @@ class Turns:
             try:
                 yield
             finally:
-                end = max(self._told(host), time.time() + delay)
-                os.pwrite(self._file, _TIME.pack(end), _slot(host))
+                self.pause(host, delay)
+                os.pwrite(self._file, _TIME.pack(max(self._told(host), time.time() + delay)), _slot(host))
                 fcntl.lockf(self._file, fcntl.LOCK_UN, _TIME.size, _slot(host))
 
     def pause(self, host: str, seconds: float) -> None:
         """Let this task's next turn at a host begin no sooner than in so many seconds."""
-        self._next[host] = max(self._next.get(host, 0.0), time.time() + seconds)
+        self._next[host] = max(self._next.get(host, 0.0), time.monotonic() + seconds)
 
     def next_at(self, host: str) -> datetime:
         """When the next turn at a host may begin."""
@@ -81,7 +81,7 @@ class Turns:
 
     def _left(self, host: str) -> float:
         """Seconds until a host may be asked."""
-        return max(0.0, max(self._next.get(host, 0.0), self._told(host)) - time.time())
+        return max(0.0, self._next.get(host, 0.0) - time.monotonic(), self._told(host) - time.time())
 
     def _told(self, host: str) -> float:
         """Until when the last turn of any task at a host is to be followed by none."""
