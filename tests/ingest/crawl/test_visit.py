@@ -208,17 +208,17 @@ def test_a_robots_txt_that_is_to_be_asked_for_later(tmp_path: Path, wait: str, l
 
 def test_old_rules_are_asked_for_again_within_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the plan and those an earlier attempt of the round has fetched."""
-    monkeypatch.setattr("millpond.ingest.crawl.robots.MAX_AGE", timedelta(seconds=1))
-    monkeypatch.setattr("millpond.ingest.crawl.visit.MAX_AGE", timedelta(seconds=1))
+    monkeypatch.setattr("millpond.ingest.crawl.robots.MAX_AGE", timedelta(seconds=0.5))
+    monkeypatch.setattr("millpond.ingest.crawl.visit.MAX_AGE", timedelta(seconds=0.5))
     with site({"/robots.txt": "", "/a": "<p>a", "/b": "<p>b"}) as server:
         planned = {"robots": {server.url: {"text": "User-agent: *\nDisallow: /", "at": datetime.now(UTC)}}}
         stopped = Crawled(tmp_path, server, ("/a", "/b"), host=planned)
         assert stopped.why == {"/a": "robots", "/b": "robots"} and not server.log
-        time.sleep(1.1)
+        time.sleep(0.55)
         again = Crawled(tmp_path, server, ("/a", "/b"), host=planned, stop_after=2)
         assert again.pages and server.asked.count("/robots.txt") == 1
         server.answers["/robots.txt"] = "User-agent: *\nDisallow: /"
-        time.sleep(1.1)
+        time.sleep(0.55)
         last = Crawled(tmp_path, server, ("/a", "/b"), host=planned)
     assert server.asked.count("/robots.txt") == 2 and last.why == {"/a": "robots", "/b": "robots"}
     assert last.ledger.amounts("bytes")["removed robots"] > 0  # what has been fetched of them stays in the archive
