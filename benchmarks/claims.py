@@ -45,8 +45,13 @@ TESTED = (
     ("Charsets: 12 encodings with true, lying and no labels; html5lib's cases; real files", "test_charset.py"),
     (
         "Servers that misbehave: within 1.2 × the deadline, memory bounded, a row with the reason",
-        "crawl/test_visit.py",
+        "crawl/test_bad_servers.py",
     ),
+    (
+        "Private addresses: none connected to, on any hop, however spelled, and where a name is rebound",
+        "crawl/test_addresses.py",
+    ),
+    ("One connection to a host, and its delay, over all tasks", "crawl/test_turns.py"),
     ("robots.txt by RFC 9309", "crawl/test_robots.py"),
     ("Input, lake and archives in an S3 store", "test_object_storage.py"),
 )

@@ -51,6 +51,8 @@ class SiteConfig(StageConfig):
     """Follow the sitemaps that a robots.txt names."""
     obey_reservations: bool = True
     """Leave out what is reserved against the training of models; what was said is recorded either way."""
+    tdmrep: bool = True
+    """Ask each site for its /.well-known/tdmrep.json once a day, which may reserve some of its paths."""
     refetch_seconds: Seconds | None = None
     """Age at which a page is asked for again, with its ETag and date; without one, never."""
 
@@ -60,7 +62,7 @@ class SiteConfig(StageConfig):
     """A host that asks for a longer Crawl-delay is not crawled; one that asks to come again later than that is left
     for a later round."""
     hosts_at_once: Annotated[int, Field(gt=0)] = 64
-    """Hosts fetched from at a time, over all tasks; one connection each."""
+    """Hosts fetched from at a time, over all tasks; one connection each, whichever tasks ask one host."""
     retry_seconds: Seconds = 30.0
     """Wait after a host's first failure; doubles with each one that follows."""
     max_retry_seconds: Seconds = 86400.0
@@ -103,7 +105,8 @@ class SiteConfig(StageConfig):
     """Host names that may resolve to loopback, private or link-local addresses; all others may not."""
 
     folder: str | None = None
-    """Local folder of the crawls' journals, which all tasks must see; without one `crawls` in the lake's."""
+    """Local folder of the crawls' journals and turns at hosts, which all tasks must see; without one `crawls` in the
+    lake's."""
     archive: str | None = None
     """Folder or URL where the WARC files are put; without one `crawls` in the lake's."""
 

@@ -21,7 +21,7 @@ from millpond.reasons import Reason
 
 _PIECE = 1 << 16
 _MAX_MEMBERS = 1 << 14  # what is left of a piece is copied once a member: 1 GiB at most
-_ZSTD_PIECE = 1 << 10  # 1 KiB of zstd makes at most 32 MiB: its API knows no output limit
+_ZSTD_PIECE = 1 << 8  # 256 bytes of zstd make at most 8 MiB: its API knows no output limit
 _ZSTD_WINDOW = 8 << 20  # RFC 9659: the largest window a `Content-Encoding: zstd` may use
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _MAX_CODINGS = 4

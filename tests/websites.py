@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -123,13 +124,59 @@ def sites(**tables: Answers) -> Iterator[dict[str, Site]]:
         yield {name: stack.enter_context(site(answers)) for name, answers in tables.items()}
 
 
+class Canary:
+    """A listener on 127.0.0.1 that hangs up on everybody, and counts them."""
+
+    def __init__(self, port: int) -> None:
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.listener.settimeout(0.05)
+        self.port = int(self.listener.getsockname()[1])
+        self._peers: list[tuple[str, int]] = []
+        self._own: set[tuple[str, int]] = set()
+
+    def accept(self) -> None:
+        try:
+            connection, peer = self.listener.accept()
+        except TimeoutError:
+            return
+        self._peers.append(peer)
+        connection.close()
+
+    def met(self) -> int:
+        """How many have connected up to now: a connection of our own comes in behind all of them."""
+        with socket.create_connection(("127.0.0.1", self.port)) as own:
+            self._own.add(own.getsockname())
+            own.recv(1)
+        return sum(peer not in self._own for peer in self._peers)
+
+
+@contextmanager
+def canary(port: int = 0) -> Iterator[Canary]:
+    """Let a canary listen for the length of a block."""
+    bird, done = Canary(port), threading.Event()
+
+    def listen() -> None:
+        while not done.is_set():
+            bird.accept()
+
+    thread = threading.Thread(target=listen)
+    with bird.listener:
+        thread.start()
+        try:
+            yield bird
+        finally:
+            done.set()
+            thread.join()
+
+
 def links(*paths: str) -> str:
     """A page that links to some addresses."""
     return "<html><body>" + " ".join(f"<a href='{path}'>x</a>" for path in paths) + "</body></html>"
 
 
 def redirect(target: str, status: int = 302) -> Answer:
-    return lambda handler: handler.send(b"", status, Location=target)
+    location = target.encode().decode("latin-1")  # sent as UTF-8
+    return lambda handler: handler.send(b"", status, Location=location)
 
 
 def drip(handler: Handler) -> None:

@@ -33,8 +33,8 @@ def info_record(name: str, about: dict[str, str]) -> bytes:
     return out.getvalue()
 
 
-def answer_records(answer: Answer, sent: Headers) -> tuple[bytes, bytes]:
-    """The `response` record of an answer and the `request` record of what was sent for it."""
+def answer_records(answer: Answer, sent: Headers) -> tuple[memoryview, int]:
+    """The `response` record of an answer, its `request` record behind it, and how long the first one is."""
     out = BytesIO()
     writer = WARCWriter(out, gzip=True, warc_version=_VERSION)
     extra = {"WARC-Date": _instant(answer.fetched_at)}
@@ -66,8 +66,7 @@ def answer_records(answer: Answer, sent: Headers) -> tuple[bytes, bytes]:
         },
     )
     writer.write_record(request)
-    data = out.getvalue()
-    return data[:length], data[length:]
+    return out.getbuffer(), length
 
 
 def _consistent(answer: Answer) -> list[tuple[str, str]]:
@@ -80,7 +79,7 @@ def _as_it_came(name: str) -> str:
     return bare if bare.lower() in _UNDONE else name
 
 
-def read_answer(data: bytes) -> Answer:
+def read_answer(data: bytes | memoryview) -> Answer:
     """The answer that a `response` record holds."""
     for record in ArchiveIterator(BytesIO(data)):
         head = record.http_headers

@@ -68,8 +68,7 @@ class Events:
         said = {"next_fetch_at": not_before, "tries": failures, "verdict": why}
         return {**self._fields, **place, **said, "seen_at": seen_at, "state": HOST}
 
-    def of_robots(self, site: str, text: str, at: datetime) -> dict[str, Any]:
-        """An event of a robots.txt that was fetched."""
-        url = f"{site}/robots.txt"
+    def of_rules(self, url: str, text: str, at: datetime) -> dict[str, Any]:
+        """An event of a robots.txt, or of a file beside it, that was fetched."""
         place = {"url": url, "url_key": url_key(url), "host": host_of(url)}
         return {**self._fields, **place, "seen_at": at, "state": ROBOTS, "robots": text}

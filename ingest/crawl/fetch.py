@@ -150,6 +150,7 @@ class Fetcher:
                 async for piece in response.aiter_stream():
                     body += piece
                     if len(body) > limit:
+                        del body[limit:]
                         truncated = "length"
                         break
         except TimeoutError:
@@ -163,7 +164,7 @@ class Fetcher:
         if head is None:
             return Failure(url, Reason.FETCH_FAILED, detail, fetched_at, silent=truncated == "time")
         status, phrase, received, ip = head
-        return Answer(url, status, phrase, received, bytes(body[:limit]), fetched_at, ip, truncated)
+        return Answer(url, status, phrase, received, bytes(body), fetched_at, ip, truncated)
 
 
 def _head(response: httpcore.Response) -> tuple[int, str, Headers, str | None]:

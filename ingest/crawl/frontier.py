@@ -1,4 +1,4 @@
-"""The frontier of a crawl: its log of events in the lake, read for the next round and continued by each.
+"""The frontier of a crawl: its log of events in the lake, read for the next round; `closing` continues it.
 
 Of an address (see `traps.url_key`) the event of the last round counts; what became of it, before that it was found.
 Its tries are counted anew once it is decided on. A round takes what is due, shallow addresses first; among equals the
@@ -16,22 +16,19 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from millpond.datafile import DataFileEntry, TableWriter
 from millpond.duck import connect, scan
 from millpond.ingest.config import SiteConfig
 from millpond.ingest.crawl.events import Events
-from millpond.ingest.crawl.plan import Host, Item, Round
+from millpond.ingest.crawl.plan import Host, Item
 from millpond.ingest.crawl.robots import MAX_AGE, RobotsFile
-from millpond.ingest.page import reject_row
 from millpond.lake import Lake, Release
-from millpond.reasons import Reason
-from millpond.schemas import FRONTIER, WEB_REJECTS
+from millpond.schemas import FRONTIER
 
 #: Addresses of one round, over all hosts.
 ROUND_LIMIT = 200_000
 
 _NULLABLE = pa.schema([field.with_nullable(True) for field in FRONTIER.schema])
-_COLUMNS = ", ".join(FRONTIER.schema.names)
+COLUMNS = ", ".join(FRONTIER.schema.names)
 
 _STATE = """
     create temp table state as
@@ -88,39 +85,6 @@ _NEXT = """
     ))
 """
 
-#: What a round found, each address once and only if it is new, with what keeps it out.
-_NEW = f"""
-    create temp table raw as select * from {{scan}};
-    create temp table decided as
-    select * from raw
-    where not (state = 'known' and verdict is null) and not coalesce(starts_with(verdict, 'limit: '), false);
-    create temp table new as
-    with found as (
-        select {_COLUMNS} from seeds union all
-        select {_COLUMNS} from raw
-        where (state = 'known' and verdict is null) or starts_with(verdict, 'limit: ')
-    ), once as (
-        select *, split_part(url, '?', 1) as path, contains(url, '?') and state = 'known' as variant from found
-        where url_key not in (select url_key from state)
-            and url_key not in (select url_key from decided where state not in ('host', 'robots'))
-        qualify row_number() over (
-            partition by url_key order by state = 'refused', depth, redirects, found = 'link', url, seen_at
-        ) = 1
-    ), variants as (
-        select split_part(url, '?', 1) as path, count(*) as n from state where contains(url, '?') group by 1
-    )
-    select once.* exclude (path, variant, limited) replace (
-            if(limited, 'refused', once.state) as state,
-            if(limited, 'limit: more than max_query_variants = ' || $variants || ' of one path', verdict) as verdict
-        ),
-        row_number() over (order by depth, url_key) + (select count(*) from state) > $known as past
-    from (
-        select once.*, variant and coalesce(n, 0)
-            + row_number() over (partition by path, variant order by url_key) > $variants as limited
-        from once left join variants using (path)
-    ) as once;
-"""
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -143,20 +107,6 @@ class Selection:
     next_at: datetime | None
 
 
-@dataclass(frozen=True)
-class Closed:
-    """What a round adds to the lake beside its pages, and what it counts."""
-
-    frontier: list[DataFileEntry]
-    rejects: list[DataFileEntry]
-    counts: dict[tuple[str, str], int]
-    """Addresses by state and verdict, decided on or put back."""
-    found: int
-    """New addresses to go on with."""
-    trouble: str | None
-    """What one of the hosts that failed had to say."""
-
-
 class Frontier:
     """The frontier of one crawl as a release has it."""
 
@@ -168,7 +118,8 @@ class Frontier:
         self._files = lake.files(FRONTIER.name, release.tables[FRONTIER.name]) if has and release else []
 
     @contextmanager
-    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection with the log as table `events`, and what it says of addresses and hosts as `state`, `hosts`."""
         with connect() as connection:
             source = scan(self._files) if self._files else "none"
             none = _NULLABLE.empty_table()
@@ -180,7 +131,7 @@ class Frontier:
 
     def summary(self) -> Summary:
         """What the log says as a whole."""
-        with self._opened() as connection:
+        with self.opened() as connection:
             [(last, pages)] = connection.execute(
                 "select coalesce(max(round), 0), count(*) filter (verdict = 'page') from events"
             ).fetchall()
@@ -190,7 +141,7 @@ class Frontier:
 
     def new_seeds(self, seeds: Iterable[Item]) -> tuple[Item, ...]:
         """Those of some start addresses that are not known yet."""
-        with self._opened() as connection:
+        with self.opened() as connection:
             known = {key for (key,) in connection.execute("select url_key from state").fetchall()}
         return tuple({item.url_key: item for item in seeds if item.url_key not in known}.values())
 
@@ -202,9 +153,9 @@ class Frontier:
         limits = self.config
         soon = now + timedelta(seconds=limits.max_crawl_delay_seconds)
         budget = {"host_pages": limits.max_host_pages, "pages": limits.max_pages}
-        with self._opened() as connection:
-            connection.register("seeds", self._rows(seeds, 0, now))
-            connection.execute(f"insert into state select {_COLUMNS}, false from seeds")
+        with self.opened() as connection:
+            connection.register("seeds", self.rows(seeds, 0, now))
+            connection.execute(f"insert into state select {COLUMNS}, false from seeds")
             connection.execute(_OPEN, {"now": now, "soon": soon, "began": began})
             connection.execute(_ASKED)
             rows = _dicts(connection.execute(_SELECT, {**budget, "round_pages": limits.round_pages}))
@@ -224,55 +175,11 @@ class Frontier:
             hosts.setdefault(row["host"], []).append(row)
         return Selection(tuple(_host(name, each, files.get(name, {})) for name, each in hosts.items()), None)
 
-    def close(self, round_: Round, raw: Sequence[str]) -> Closed:
-        """Make what a round's tasks wrote of the frontier part of it: new addresses once, limits applied."""
-        limits = self.config
-        with self._opened() as connection:
-            connection.register("seeds", self._rows(round_.new_seeds, round_.number, round_.started_at))
-            connection.execute(
-                _NEW.format(scan=scan(raw)), {"variants": limits.max_query_variants, "known": limits.max_known}
-            )
-            connection.execute(
-                "create temp table kept as select * from decided union all "
-                "select * exclude (past) replace (if(state = 'refused', 'limit', verdict) as verdict) "
-                "from new where not past"
-            )
-            counts = connection.execute(
-                "select state, verdict, count(*) from kept where state in ('fetched', 'refused', 'failed') "
-                "or verdict = 'deferred' group by all"
-            ).fetchall()
-            [(found,)] = connection.execute(
-                "select count(*) from kept where state = 'known' and verdict is null"
-            ).fetchall()
-            [(trouble,)] = connection.execute("select min(verdict) from kept where state = 'host'").fetchall()
-            refused = connection.execute(
-                "select url, substr(verdict, 8) from new where state = 'refused' and not past order by url"
-            )
-            file = f"round {round_.number}"
-            with TableWriter(WEB_REJECTS.name, self.lake.data_folder(WEB_REJECTS.name)) as rejects:
-                while some := refused.fetchmany(10_000):
-                    _write(rejects, [self._limit(file, detail, url=url) for url, detail in some])
-                [(past,)] = connection.execute("select count(*) from new where past").fetchall()
-                if past:
-                    detail = f"links past max_known = {limits.max_known}"
-                    _write(rejects, [self._limit(file, detail, records=past)])
-            with TableWriter(FRONTIER.name, self.lake.data_folder(FRONTIER.name)) as frontier:
-                for batch in connection.sql(f"select {_COLUMNS} from kept order by url_key").to_arrow_reader(10_000):
-                    frontier.write(batch)
-        by_verdict = {(state, verdict): n for state, verdict, n in counts}
-        return Closed(frontier.entries, rejects.entries, by_verdict, found, trouble)
-
-    def _rows(self, seeds: Sequence[Item], number: int, at: datetime) -> pa.Table:
+    def rows(self, seeds: Sequence[Item], number: int, at: datetime) -> pa.Table:
+        """Events by which start addresses become known in a round."""
         events = Events(self.crawl, number)
         rows = [events.found(item.url, at, item.depth, item.found) for item in seeds]
         return pa.Table.from_pylist(rows, schema=_NULLABLE)
-
-    def _limit(self, file: str, detail: str, *, url: str | None = None, records: int = 1) -> dict[str, Any]:
-        return reject_row(file=file, reason=Reason.LIMIT, detail=detail, crawl=self.crawl, url=url, records=records)
-
-
-def _write(writer: TableWriter, rows: list[dict[str, Any]]) -> None:
-    writer.write(pa.RecordBatch.from_pylist(rows, schema=WEB_REJECTS.schema))
 
 
 def _dicts(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:

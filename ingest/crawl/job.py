@@ -12,39 +12,38 @@ fetched again. A crawl has one driver at a time. Every selected address ends as 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
-from millpond import durable, faults, storage
+from millpond import faults, storage
 from millpond.config import load
 from millpond.datafile import DataFileEntry
 from millpond.errors import InputError, LakeError
 from millpond.ingest.config import IngestConfig, SiteConfig
 from millpond.ingest.crawl import archive, events
+from millpond.ingest.crawl.account import account
+from millpond.ingest.crawl.closing import Closed, close
 from millpond.ingest.crawl.fetch import is_loopback
-from millpond.ingest.crawl.frontier import Closed, Frontier
+from millpond.ingest.crawl.folder import OWN, files_of, only_driver, tidy
+from millpond.ingest.crawl.frontier import Frontier
 from millpond.ingest.crawl.journal import KeptCount
 from millpond.ingest.crawl.links import canonical_url
-from millpond.ingest.crawl.plan import Host, Item, Round, Task, begun, refuse_foreign
+from millpond.ingest.crawl.plan import Item, Round, begun, share
 from millpond.ingest.crawl.task import Work, fetch_tables
 from millpond.ingest.crawl.traps import url_key
-from millpond.ingest.page import host_of, registered_domain
-from millpond.ingest.publish import sum_of, sums_by_reason
+from millpond.ingest.page import host_of
 from millpond.ingest.tasks import TABLE_OF, discard
 from millpond.inputs import refuse_secrets
 from millpond.lake import Lake, Release
 from millpond.progress import Bar, followed, note
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
-from millpond.reasons import Reason
 from millpond.schemas import FRONTIER, PAGES, WEB_REJECTS
 from millpond.spark import session, write_tables
 from millpond.stage import Work as StageWork
@@ -117,7 +116,7 @@ class _Crawl:
     def run(self) -> Outcome:
         """Round after round."""
         last: Outcome | None = None
-        with _only_driver(self.folder, self.name, self.lake.warehouse) as owner:
+        with only_driver(self.folder, self.name, self.lake.warehouse) as owner:
             while (round_ := self._next()) is not None:
                 last = self._round(round_, owner)
                 self.counts.update(last.counts)
@@ -142,14 +141,14 @@ class _Crawl:
             frontier = self._frontier(self.lake.release())
             summary = frontier.summary()
             done = summary.round
-            _tidy(self.folder, done, self.archive)
+            tidy(self.folder, done, self.archive)
             if round_ := begun(self.folder, done + 1):
                 return round_
             now = datetime.now(UTC)
             new = frontier.new_seeds(self.seeds)
             selection = frontier.select(now, new, self.began)
             if selection.hosts:
-                tasks = _share(selection.hosts, session("millpond ingest").sparkContext.defaultParallelism)
+                tasks = share(selection.hosts, session("millpond ingest").sparkContext.defaultParallelism)
                 round_ = Round(
                     crawl=self.name,
                     lake=self.lake.warehouse,
@@ -180,46 +179,29 @@ class _Crawl:
             folders = {table: lake.data_folder(table) for table in TABLE_OF.values()}
             written = write_tables(one_each, folders, lambda batches: fetch_tables(batches, work))
         raw = [entry.path for entry in written.entries[FRONTIER.name]]
-        closed = self._frontier(lake.release()).close(round_, raw)
+        closed = close(self._frontier(lake.release()), round_, raw)
         discard(iter(written.entries[FRONTIER.name]))
         entries = {**written.entries, FRONTIER.name: closed.frontier}
         entries[WEB_REJECTS.name] = [*entries[WEB_REJECTS.name], *closed.rejects]
         if round_.number == 1 and not entries[PAGES.name] and not closed.found:
             raise InputError(f"{self._nothing_came(round_, entries, closed)}; nothing was published")
-        for number in range(round_.tasks):
-            path = round_.warc(folder, number)
-            archive.put(path, f"{self.archive}/{path.name}")
         for table, files in entries.items():
             run.stage_files(table, files, Mode.APPEND)
 
-        reasons = sums_by_reason(entries[WEB_REJECTS.name], "records")
-        pages = sum(entry.rows for entry in entries[PAGES.name])
-        run.ledger.add("records", "in", pages + sum(reasons.values()))
-        run.ledger.add("records", "out", pages)
-        run.ledger.add_all("records", "rejected", reasons)
-        kept, lost = sum_of(entries[PAGES.name], "source_length"), sums_by_reason(entries[WEB_REJECTS.name], "length")
-        run.ledger.add("bytes", "in", kept + sum(lost.values()))
-        run.ledger.add("bytes", "out", kept)
-        run.ledger.add_all("bytes", "rejected", lost)
-        refused = closed.counts.get((events.REFUSED, Reason.LIMIT), 0)
-        run.ledger.add("fetches", "in", len(selected) + refused)
-        for (state, verdict), n in closed.counts.items():
-            if state == events.KNOWN:
-                run.ledger.add("fetches", "removed", n, verdict)
-            elif verdict == events.PAGE:
-                run.ledger.add("fetches", "out", n)
-            else:
-                run.ledger.add("fetches", "rejected", n, verdict)
+        account(run.ledger, round_, folder, selected, closed, entries)
 
-        def still_ours(run: Run, base: Release | None) -> None:
-            """Refuse to add a round that another driver, somewhere else, has added."""
+        def claim(run: Run, base: Release | None) -> None:
+            """Put the archive to its place, unless another driver, somewhere else, has added the round."""
             done = self._frontier(base).summary().round
             if done >= round_.number:
                 raise LakeError(
                     f"crawl {self.name!r}: another process has released round {done}; nothing was published"
                 )
+            for number in range(round_.tasks):
+                path = round_.warc(folder, number)
+                archive.put(path, f"{self.archive}/{path.name}")
 
-        release = run.publish(gate(lake), rebase=still_ours)
+        release = run.publish(gate(lake), rebase=claim)
         return run.done(release, "records")
 
     @property
@@ -232,9 +214,9 @@ class _Crawl:
         files = [entry.path for entry in entries[WEB_REJECTS.name]]
         details = storage.dataset(files).to_table(columns=["detail"])["detail"].to_pylist() if files else []
         discard(entry for each in entries.values() for entry in each)
-        for path in (*_files_of(self.folder, round_.number), self.folder / "owner", self.folder / "driver"):
+        for path in (*files_of(self.folder, round_.number), *(self.folder / name for name in OWN)):
             if not path.name.endswith(".warc.gz") or round_.token in path.name:  # or it is another lake's archive
-                path.unlink()
+                path.unlink(missing_ok=True)
         with suppress(OSError):  # somebody else has files there, or other crawls have theirs
             self.folder.rmdir()
             self.folder.parent.rmdir()
@@ -248,52 +230,6 @@ class _Crawl:
                 f"{self.config.site.max_pages} or max_host_pages, or their hosts are to be left alone for a while; "
                 "the same command goes on"
             )
-
-
-@contextmanager
-def _only_driver(folder: Path, name: str, lake: str) -> Iterator[str]:
-    """Hold a crawl's folder; yields the token that tells this driver's tasks from those of a dead one."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "driver").open("w")
-    except OSError as error:
-        raise InputError(f"{folder}: a crawl's folder cannot be made here: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"crawl {name!r} is being done by another process, which holds {lock.name}") from error
-        refuse_foreign(folder, lake)
-        owner = uuid4().hex
-        durable.write_bytes(folder / "owner", owner.encode())
-        yield owner
-
-
-def _tidy(folder: Path, done: int, place: str) -> None:
-    """Remove what was needed to go on with rounds that are released; of a WARC file never the only copy."""
-    for path in _files_of(folder, done):
-        if not path.name.endswith(".warc.gz") or archive.has_copy(path, f"{place}/{path.name}"):
-            path.unlink()
-
-
-def _files_of(folder: Path, last: int) -> list[Path]:
-    """The files of the rounds up to one."""
-    numbers = ((path, re.split("[-.]", path.name)[0]) for path in folder.iterdir())
-    return [path for path, number in numbers if number.isdecimal() and int(number) <= last]
-
-
-def _share(hosts: Sequence[Host], tasks: int) -> list[Task]:
-    """Spread hosts over tasks evenly, those of one registered domain together: their robots.txt may be shared."""
-    domains: dict[str, list[Host]] = {}
-    for host in hosts:
-        domains.setdefault(registered_domain(host.host), []).append(host)
-    parts: list[list[Host]] = [[] for _ in range(min(tasks, len(domains)))]
-    sizes = [0] * len(parts)
-    for domain in sorted(domains, key=lambda name: (-sum(len(host.items) for host in domains[name]), name)):
-        least = sizes.index(min(sizes))
-        parts[least] += domains[domain]
-        sizes[least] += sum(len(host.items) for host in domains[domain])
-    return [Task(hosts=tuple(part)) for part in parts]
 
 
 def _shown(folder: Path, round_: Round, selected: int) -> AbstractContextManager[None]:

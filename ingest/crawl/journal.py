@@ -146,18 +146,18 @@ class Journal:
                 fields = {**asdict(result), "fetched_at": result.fetched_at.isoformat()}
                 self._note_kept({"kept": result.url, "end": self._warc.tell(), "failure": fields})
                 return Kept(result)
-            response, request = archive.answer_records(result, sent)
+            records, length = archive.answer_records(result, sent)
             offset = self._warc.tell()
-            self._append(response + request)
+            self._append(records)
             end = self._warc.tell()
-            self._note_kept({"kept": result.url, "end": end, "offset": offset, "length": len(response)})
-        return Kept(result, offset, len(response))
+            self._note_kept({"kept": result.url, "end": end, "offset": offset, "length": length})
+        return Kept(result, offset, length)
 
     def _check_owner(self) -> None:
         if read_owner(self.path.parent) != self._owner:
             raise Superseded(f"{self.path}: another driver goes on with this crawl")
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes | memoryview) -> None:
         self._warc.write(data)
         self._warc.flush()
 
@@ -185,6 +185,29 @@ class Journal:
             believed += line
         if believed != data:
             durable.write_bytes(self.log_path, believed)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where the answer from an address lies in a WARC file, and the request behind it."""
+
+    url: str
+    """Empty for the `warcinfo` record, which the file begins with."""
+    offset: int
+    length: int
+    end: int
+    """Where the request ends."""
+
+
+def records_of(warc: Path) -> list[Record]:
+    """All that a task's WARC file holds, by the log beside it, in the order in which it came."""
+    records = []
+    for line in _log_of(warc).read_bytes().splitlines():
+        entry = json.loads(line)
+        if "kept" in entry and "failure" not in entry:
+            offset, end = entry.get("offset", 0), entry["end"]
+            records.append(Record(entry["kept"], offset, entry.get("length", end), end))
+    return records
 
 
 class KeptCount:

@@ -13,8 +13,8 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field
 
 from millpond import durable
-from millpond.errors import InputError
 from millpond.ingest.crawl.robots import RobotsFile
+from millpond.ingest.page import registered_domain
 
 
 class _Part(BaseModel):
@@ -47,7 +47,7 @@ class Host(_Part):
     given_up: str | None = None
     """Why nothing is fetched from it any more."""
     robots: dict[str, RobotsFile] = {}
-    """By site (scheme, host and port), those still fresh."""
+    """By site (scheme, host and port), those still fresh; files beside a robots.txt by their address."""
 
 
 class Task(_Part):
@@ -102,16 +102,15 @@ def begun(folder: Path, number: int) -> Round | None:
     return Round.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
-def refuse_foreign(folder: Path, lake: str) -> None:
-    """Refuse a folder in which a crawl of another lake is under way.
-
-    Raises:
-        InputError: it holds the plan of a round for another lake.
-    """
-    for path in folder.glob("*.round"):
-        theirs = Round.model_validate_json(path.read_bytes()).lake
-        if theirs != lake:
-            raise InputError(
-                f"{path} is a round of this crawl for the lake in {theirs}, not {lake}: "
-                "name another ingest.site.folder or another ingest.crawl, or end that crawl first"
-            )
+def share(hosts: Sequence[Host], tasks: int) -> list[Task]:
+    """Spread hosts over tasks evenly, those of one registered domain together: their robots.txt may be shared."""
+    domains: dict[str, list[Host]] = {}
+    for host in hosts:
+        domains.setdefault(registered_domain(host.host), []).append(host)
+    parts: list[list[Host]] = [[] for _ in range(min(tasks, len(domains)))]
+    sizes = [0] * len(parts)
+    for domain in sorted(domains, key=lambda name: (-sum(len(host.items) for host in domains[name]), name)):
+        least = sizes.index(min(sizes))
+        parts[least] += domains[domain]
+        sizes[least] += sum(len(host.items) for host in domains[domain])
+    return [Task(hosts=tuple(part)) for part in parts]

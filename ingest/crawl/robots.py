@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from millpond.ingest.crawl.fetch import Answer, Failure
 from millpond.ingest.crawl.links import canonical_url
-from millpond.ingest.crawl.signals import Reservations
+from millpond.ingest.crawl.signals import USE_LINES, Reservations
 from millpond.ingest.http_body import decode_body
 from millpond.ingest.page import Rejected
 from millpond.reasons import Reason
@@ -30,11 +31,11 @@ MAX_AGE = timedelta(hours=24)
 _MAX_REDIRECTS = 5
 #: A line's name, with a colon or without.
 _LINE = re.compile(
-    r"^[ \t]*(user[- ]?agent|d[is]+al+[oa]w|allow|crawl-?delay|sitemap|content-usage|content-signal)[ \t]*[: \t]"
+    r"^[ \t]*(user[- ]?agent|d[eis]+al+[oa]w|allow|crawl-?delay|sitemap|content-usage|content-signal)[ \t]*[: \t]"
     r"([^\n]*)",
     re.I | re.M,
 )
-_SPELLING = re.compile(r"d[is]+al+[oa]w")
+_SPELLING = re.compile(r"d[eis]+al+[oa]w")
 _MATCHED = {"allow": "Allow", "disallow": "Disallow", "crawldelay": "Crawl-delay"}
 _PRODUCT = re.compile(r"\*(?![^\s])|[A-Za-z0-9_-]+")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -95,9 +96,11 @@ def _records(text: str, robot: str) -> list[tuple[str, str]]:
     """The lines of the groups that hold for a robot: those that name it, else those for all.
 
     A group is the user-agent lines up to the first rule and what follows; protego takes it to end at any line, and a
-    name for ours if ours begins with it.
+    name for ours if ours begins with it. The lines on use before the first group hold for
+    each robot whose group has none.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
+    for_all: list[tuple[str, str]] = []
     agents: list[str] = []
     ruled = False
     for name, value in _lines(text):
@@ -107,9 +110,12 @@ def _records(text: str, robot: str) -> list[tuple[str, str]]:
             groups.setdefault(agents[-1], [])
         else:
             ruled = ruled or name in ("allow", "disallow")
+            if not groups and name in USE_LINES:
+                for_all.append((name, value))
             for agent in set(agents):
                 groups[agent].append((name, value))
-    return groups.get(robot.lower(), groups.get("*", []))
+    ours = groups.get(robot.lower(), groups.get("*", []))
+    return ours if any(name in USE_LINES for name, _ in ours) else [*ours, *for_all]
 
 
 def product(agent: str) -> str:
@@ -137,36 +143,55 @@ Get = Callable[[str], Awaitable[Answer | Failure]]
 
 async def fetch_robots(get: Get, site: str) -> RobotsFile | Failure:
     """Fetch the rules of the site at `site` (scheme, host and port); a failure where it is off limits."""
-    url = start = f"{site}/robots.txt"
-    for _ in range(_MAX_REDIRECTS + 1):
-        answer = await get(url)
-        if isinstance(answer, Failure):
-            if answer.final:
-                return answer
-            return _off_limits(start, answer.detail, answer.fetched_at)
-        if answer.status == 429 or answer.status >= 500:
-            return _off_limits(start, str(answer.status), answer.fetched_at, answer.retry_after)
-        if answer.truncated in ("time", "disconnect"):
-            return _off_limits(start, "its answer is cut short", answer.fetched_at)
-        if 200 <= answer.status < 300:
-            return _parsed(start, answer)
-        target = canonical_url(answer.location, url) if answer.location else None
-        if not 300 <= answer.status < 400 or target is None:
-            break
-        url = target
+    url = f"{site}/robots.txt"
+    answer = await _followed(get, url)
+    if isinstance(answer, Failure):
+        return answer if answer.final else _off_limits(url, answer.detail, answer.fetched_at)
+    if answer.status == 429 or answer.status >= 500:
+        return _off_limits(url, str(answer.status), answer.fetched_at, answer.retry_after)
+    if _is_cut(answer):
+        return _off_limits(url, "its answer is cut short", answer.fetched_at)
+    if not 200 <= answer.status < 300:
+        return RobotsFile(text="", at=answer.fetched_at)
+    try:
+        return _parsed(answer)
+    except Rejected as error:
+        return _off_limits(url, error.detail, answer.fetched_at)
+
+
+async def fetch_beside(get: Get, url: str) -> RobotsFile:
+    """Fetch another file of a site's rules, without which there are none; its text is empty where it cannot be had."""
+    answer = await _followed(get, url)
+    if isinstance(answer, Answer) and 200 <= answer.status < 300 and not _is_cut(answer):
+        with suppress(Rejected):
+            return _parsed(answer)
     return RobotsFile(text="", at=answer.fetched_at)
 
 
-def _parsed(url: str, answer: Answer) -> RobotsFile | Failure:
-    try:
-        content = decode_body(
-            answer.body,
-            transfer_encoding=None,
-            content_encoding=answer.header("content-encoding"),
-            limit=16 * MAX_BYTES,
-        )
-    except Rejected as error:
-        return _off_limits(url, error.detail, answer.fetched_at)
+async def _followed(get: Get, url: str) -> Answer | Failure:
+    """What came in the end, redirects followed as far as they may be."""
+    for _ in range(_MAX_REDIRECTS):
+        answer = await get(url)
+        if isinstance(answer, Failure) or not 300 <= answer.status < 400 or _is_cut(answer):
+            return answer
+        target = canonical_url(answer.location, url) if answer.location else None
+        if target is None:
+            return answer
+        url = target
+    return await get(url)
+
+
+def _is_cut(answer: Answer) -> bool:
+    return answer.truncated in ("time", "disconnect")
+
+
+def _parsed(answer: Answer) -> RobotsFile:
+    content = decode_body(
+        answer.body,
+        transfer_encoding=None,
+        content_encoding=answer.header("content-encoding"),
+        limit=16 * MAX_BYTES,
+    )
     return RobotsFile(text=robots_text(content), at=answer.fetched_at)
 
 

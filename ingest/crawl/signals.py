@@ -19,6 +19,8 @@ _DIRECTIVES = _VALUED.union(
 )
 _ROBOT = re.compile(r"\*|[a-z0-9_-]+")
 _RESERVING = ("noai", "noimageai")
+#: Names of the lines of a robots.txt that speak of use, as `robots` has them.
+USE_LINES = ("contentusage", "contentsignal")
 #: Speaks of images alone: recorded, and no reason to leave a text out.
 IMAGES_ONLY = "noimageai"
 _PREFERENCE = re.compile(r"(?:^|[\s,;])(train-ai|ai-train)\s*=\s*\"?(n|no)\b", re.I)
@@ -61,7 +63,7 @@ class Reservations:
     def __init__(self, records: Iterable[tuple[str, str]]) -> None:
         self._said: list[tuple[str, str]] = []
         for name, value in records:
-            if name in ("contentusage", "contentsignal"):
+            if name in USE_LINES:
                 first, _, rest = value.partition(" ")
                 self._said.append((first, rest) if first.startswith("/") else ("/", value))
 

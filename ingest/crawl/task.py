@@ -21,7 +21,8 @@ from millpond.ingest.crawl.fetch import Fetcher, user_agent
 from millpond.ingest.crawl.journal import Journal
 from millpond.ingest.crawl.plan import Round
 from millpond.ingest.crawl.scope import Scope
-from millpond.ingest.crawl.visit import Turns, Visit
+from millpond.ingest.crawl.turns import TURNS, Turns
+from millpond.ingest.crawl.visit import Visit
 from millpond.ingest.page import Row
 from millpond.ingest.tasks import tables_of
 
@@ -104,11 +105,11 @@ async def _visit_all(work: Work, number: int, journal: Journal, rows: asyncio.Qu
     site, name = work.config.site, work.round.crawl
     decider = Decider(site, Events(name, work.round.number), Scope(work.round.seeds, site), name, place)
     free = asyncio.Semaphore(max(1, site.hosts_at_once // work.round.tasks))
-    turns = Turns()
-    async with Fetcher(site) as fetcher, asyncio.TaskGroup() as group:
-        for host in sorted(task.hosts, key=lambda host: -len(host.items)):
-            visit = Visit(host, site, fetcher, journal, turns, decider, rows.put)
-            group.create_task(_when_free(free, visit))
+    with Turns(Path(work.folder) / TURNS) as turns:
+        async with Fetcher(site) as fetcher, asyncio.TaskGroup() as group:
+            for host in sorted(task.hosts, key=lambda host: -len(host.items)):
+                visit = Visit(host, site, fetcher, journal, turns, decider, rows.put)
+                group.create_task(_when_free(free, visit))
 
 
 async def _when_free(free: asyncio.Semaphore, visit: Visit) -> None:

@@ -7,49 +7,23 @@ later, or is left before its turn. A host that fails again and again is given up
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from millpond.ingest.config import SiteConfig
-from millpond.ingest.crawl import events
+from millpond.ingest.crawl import events, tdmrep
 from millpond.ingest.crawl.decide import Decider
 from millpond.ingest.crawl.fetch import Answer, Failure, Fetcher, may_be_sent
 from millpond.ingest.crawl.journal import Journal, Kept
 from millpond.ingest.crawl.links import origin
 from millpond.ingest.crawl.plan import Host, Item
-from millpond.ingest.crawl.robots import MAX_AGE, MAX_BYTES, Robots, RobotsFile, fetch_robots
+from millpond.ingest.crawl.robots import MAX_AGE, MAX_BYTES, Robots, RobotsFile, fetch_beside, fetch_robots
+from millpond.ingest.crawl.tdmrep import TdmFile
+from millpond.ingest.crawl.turns import Turns
 from millpond.ingest.page import Row, host_of
 from millpond.reasons import Reason
 
 Emit = Callable[[list[Row]], Awaitable[None]]
-
-
-class Turns:
-    """Whose turn it is: at each host one fetch at a time, and a pause after it."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._next: dict[str, float] = {}
-
-    @asynccontextmanager
-    async def at(self, host: str, delay: float) -> AsyncIterator[None]:
-        """Wait for the turn at a host; when the block ends, `delay` seconds pass before the next begins."""
-        async with self._locks.setdefault(host, asyncio.Lock()):
-            await asyncio.sleep(max(0.0, self._next.get(host, 0.0) - time.monotonic()))
-            try:
-                yield
-            finally:
-                self.pause(host, delay)
-
-    def pause(self, host: str, seconds: float) -> None:
-        """Let the next turn at a host begin no sooner than in so many seconds."""
-        self._next[host] = max(self._next.get(host, 0.0), time.monotonic() + seconds)
-
-    def next_at(self, host: str) -> datetime:
-        """When the next turn at a host may begin."""
-        return datetime.now(UTC) + timedelta(seconds=max(0.0, self._next.get(host, 0.0) - time.monotonic()))
 
 
 class Visit:
@@ -80,6 +54,7 @@ class Visit:
         self.left_until: datetime | None = None
         """Until when the host is left alone; None while it is being visited."""
         self._rules: dict[str, tuple[RobotsFile, Robots]] = {}
+        self._reserved: dict[str, tuple[RobotsFile, TdmFile]] = {}
 
     async def run(self) -> None:
         """Decide on every address of the host, or put it back."""
@@ -116,11 +91,11 @@ class Visit:
             return self.decider.refuse(item, events.REFUSED, Reason.ROBOTS, detail, now)
         if not rules.allows(item.url):
             return self.decider.refuse(item, events.REFUSED, Reason.ROBOTS, "disallowed by robots.txt", now)
-        reserved = rules.reservations.of(item.url)
+        self.delay = max(self.config.delay_seconds, wish)
+        reserved = [*rules.reservations.of(item.url), *(await self._tdm_file(origin(item.url), rules)).of(item.url)]
         if self.decider.is_reserved(reserved) and item.found != events.SITEMAP:
             said = "; ".join(reserved)
             return self.decider.refuse(item, events.REFUSED, Reason.RESERVED, said, now, reservation=said)
-        self.delay = max(self.config.delay_seconds, wish)
         kept = await self._get(item.url, headers=_conditions(item))
         return await self._judge(item, kept, reserved)
 
@@ -175,7 +150,7 @@ class Visit:
             return found
         robots = Robots(found.text, self.decider.robot)
         if fetch:
-            rows = [self.decider.events.of_robots(site, found.text, found.at)]
+            rows = [self.decider.events.of_rules(f"{site}/robots.txt", found.text, found.at)]
             if self.config.sitemaps:
                 named = [url for url in robots.sitemaps if url in self.decider.scope]
                 rows += [self.decider.events.found(url, found.at, 0, events.SITEMAP) for url in named]
@@ -183,6 +158,20 @@ class Visit:
             self.turns.pause(self.host.host, min(robots.crawl_delay, self.config.max_crawl_delay_seconds))
         self._rules[site] = found, robots
         return robots
+
+    async def _tdm_file(self, site: str, robots: Robots) -> TdmFile:
+        known = self._reserved.get(site)
+        if known and known[0].is_fresh(datetime.now(UTC)):
+            return known[1]
+        url = site + tdmrep.PATH
+        if not self.config.tdmrep or not robots.allows(url):
+            return TdmFile("")
+        found = self.host.robots.get(url)
+        if found is None or not found.is_fresh(datetime.now(UTC)):
+            found = await fetch_beside(self._answer, url)
+            await self.emit([("frontier", self.decider.events.of_rules(url, found.text, found.at))])
+        self._reserved[site] = found, TdmFile(found.text)
+        return self._reserved[site][1]
 
     async def _answer(self, url: str) -> Answer | Failure:
         return (await self._get(url, max_bytes=MAX_BYTES, max_age=MAX_AGE)).result

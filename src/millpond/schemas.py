@@ -106,7 +106,7 @@ FRONTIER = TableSpec(
             ("redirects", INT),  # that led there, one after the other
             ("payload_digest", STRING),  # of the page
             ("reservation", STRING),  # against training, as it was said: noai, tdm-reservation=1, …
-            ("robots", STRING),  # of a robots event: the text of robots.txt
+            ("robots", STRING),  # of a robots event: the text of robots.txt or tdmrep.json
         ),
         required=("crawl", "seen_at", "url", "state", "url_key", "round"),
     ),

@@ -12,9 +12,10 @@ import pytest
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig, SiteConfig
 from millpond.ingest.crawl import archive
-from millpond.ingest.crawl.frontier import Closed
-from millpond.ingest.crawl.job import _Crawl, _tidy, seed_items
-from millpond.ingest.crawl.plan import Round, Task, refuse_foreign
+from millpond.ingest.crawl.closing import Closed
+from millpond.ingest.crawl.folder import refuse_foreign, tidy
+from millpond.ingest.crawl.job import _Crawl, seed_items
+from millpond.ingest.crawl.plan import Round, Task
 from millpond.lake import Lake
 from millpond.schemas import PAGES, WEB_REJECTS
 
@@ -65,7 +66,7 @@ def test_an_archive_that_is_the_crawls_own_folder_is_kept(
         warc.write_bytes(b"records")
         for each in (one.archive, f"{tmp_path}/link/test", "crawls/test"):
             archive.put(warc, f"{each}/{warc.name}")
-            _tidy(one.folder, 1, each)
+            tidy(one.folder, 1, each)
             assert warc.read_bytes() == b"records"
     other = crawl(lake, archive="s3://bucket/folder/")
     assert other.archive == "s3://bucket/folder/test"
@@ -85,7 +86,7 @@ def test_a_file_is_put_as_a_whole_and_removed_only_then(tmp_path: Path, monkeypa
         with pytest.raises(OSError, match="no space left"):
             archive.put(warc, str(place))
     assert not list(place.parent.iterdir())
-    _tidy(warc.parent, 1, str(place.parent))
+    tidy(warc.parent, 1, str(place.parent))
     assert warc.exists()
 
     archive.put(warc, str(place))
@@ -93,11 +94,11 @@ def test_a_file_is_put_as_a_whole_and_removed_only_then(tmp_path: Path, monkeypa
     archive.put(warc, str(place))
     assert place.read_bytes() == b"records" and place.stat().st_mtime_ns == first.st_mtime_ns
     warc.write_bytes(b"records and more")  # the task went on after the file was put
-    _tidy(warc.parent, 1, str(place.parent))
+    tidy(warc.parent, 1, str(place.parent))
     assert warc.exists()
     archive.put(warc, str(place))
     assert place.read_bytes() == b"records and more"
-    _tidy(warc.parent, 1, str(place.parent))
+    tidy(warc.parent, 1, str(place.parent))
     assert not warc.exists() and [path.name for path in place.parent.iterdir()] == [place.name]
 
 

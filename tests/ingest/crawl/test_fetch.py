@@ -7,11 +7,9 @@ import gzip
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from websites import Answers, drip, drip_headers, endless, raw, redirect, site
+from websites import Answers, canary, drip, drip_headers, endless, raw, redirect, site
 
 from millpond.ingest.config import SiteConfig
 from millpond.ingest.crawl.fetch import Answer, Failure, Fetcher, is_public
@@ -98,34 +96,6 @@ def test_no_answer_takes_longer_than_its_deadline_or_more_than_its_size() -> Non
     assert silent == {"/drip-headers", "/silent"}
 
 
-@contextmanager
-def canary() -> Iterator[tuple[int, list[str]]]:
-    """A listener on every loopback address that writes down who connects."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        listener.settimeout(0.05)
-        met: list[str] = []
-        done = threading.Event()
-
-        def accept() -> None:
-            while not done.is_set():
-                try:
-                    connection, peer = listener.accept()
-                except TimeoutError:
-                    continue
-                met.append(peer[0])
-                connection.close()
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield listener.getsockname()[1], met
-        finally:
-            done.set()
-            thread.join()
-
-
 def test_refused_addresses_are_never_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.getaddrinfo
     rebound = {"rebound.example": "127.0.0.1", "allowed.example": "127.0.0.1", "mapped.example": "::ffff:127.0.0.1"}
@@ -141,13 +111,13 @@ def test_refused_addresses_are_never_connected_to(monkeypatch: pytest.MonkeyPatc
         "mapped.example",
         "0.0.0.0",
     )
-    with canary() as (port, met):
-        urls = [f"http://{host}:{port}/" for host in (*hosts, "169.254.169.254", "10.0.0.1", "[::1]")]
+    with canary() as bird:
+        urls = [f"http://{host}:{bird.port}/" for host in (*hosts, "169.254.169.254", "10.0.0.1", "[::1]")]
         for result in get(*urls, contact="me@example.org", timeout_seconds=2):
             assert isinstance(result, Failure) and result.final and "not a public address" in result.detail, result
-        assert not met
-        allowed = get(f"http://allowed.example:{port}/", allow_private=["allowed.example"], timeout_seconds=2)
-        assert met == ["127.0.0.1"] and isinstance(allowed[0], Failure) and not allowed[0].final
+        assert not bird.met()
+        allowed = get(f"http://allowed.example:{bird.port}/", allow_private=["allowed.example"], timeout_seconds=2)
+        assert bird.met() == 1 and isinstance(allowed[0], Failure) and not allowed[0].final
 
 
 def test_nothing_outside_this_machine_is_asked_without_a_contact(monkeypatch: pytest.MonkeyPatch) -> None:

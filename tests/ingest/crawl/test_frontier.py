@@ -12,8 +12,9 @@ import pytest
 from millpond.datafile import write_rows
 from millpond.ingest.config import SiteConfig
 from millpond.ingest.crawl import events
+from millpond.ingest.crawl.closing import Closed, close
 from millpond.ingest.crawl.events import Events
-from millpond.ingest.crawl.frontier import Closed, Frontier, Selection
+from millpond.ingest.crawl.frontier import Frontier, Selection
 from millpond.ingest.crawl.plan import Item, Round
 from millpond.ingest.crawl.traps import url_key
 from millpond.lake import Lake, Release
@@ -67,7 +68,7 @@ class Log:
     def close(self, *rows: dict[str, Any], seeds: tuple[Item, ...] = ()) -> tuple[Closed, list[Any], list[Any]]:
         raw = write_rows(FRONTIER.name, self.folder / "raw", list(rows))
         plan = Round(crawl="c", lake="l", number=2, tasks=1, started_at=NOW, seeds=(), new_seeds=seeds)
-        closed = self.frontier().close(plan, [entry.path for entry in raw])
+        closed = close(self.frontier(), plan, [entry.path for entry in raw])
         added, rejects = (
             [row for entry in entries for row in pq.read_table(entry.path).to_pylist()]
             for entries in (closed.frontier, closed.rejects)
@@ -164,10 +165,12 @@ def test_rules_stay_fresh_for_a_day(tmp_path: Path) -> None:
     log = Log(tmp_path)
     log.known("/a")
     for hours, text in ((30, "older"), (23, "old"), (2, "new")):
-        log.rows.append(log.events.of_robots("http://h", text, NOW - timedelta(hours=hours)))
-    log.rows.append(log.events.of_robots("https://h", "stale", NOW - timedelta(hours=25)))
+        log.rows.append(log.events.of_rules("http://h/robots.txt", text, NOW - timedelta(hours=hours)))
+    log.rows.append(log.events.of_rules("https://h/robots.txt", "stale", NOW - timedelta(hours=25)))
+    beside = "http://h/.well-known/tdmrep.json"
+    log.rows.append(log.events.of_rules(beside, "[]", NOW - timedelta(hours=2)))
     [host] = log.select().hosts
-    assert {site: file.text for site, file in host.robots.items()} == {"http://h": "new"}
+    assert {site: file.text for site, file in host.robots.items()} == {"http://h": "new", beside: "[]"}
 
 
 def test_new_seeds_are_known_from_now_on(tmp_path: Path) -> None:

@@ -21,11 +21,15 @@ from sessions import left_behind
 from warcio.archiveiterator import ArchiveIterator
 from websites import Answers, Handler, Site, links, redirect, site, sites
 
-from millpond.errors import InputError, LedgerError
+from millpond import storage
+from millpond.datafile import write_rows
+from millpond.errors import InputError, LakeError, LedgerError
 from millpond.ingest.config import IngestConfig, SiteConfig
-from millpond.ingest.crawl import frontier
+from millpond.ingest.crawl.folder import OWN
 from millpond.ingest.crawl.job import crawl_sites
+from millpond.ingest.job import ingest_files
 from millpond.lake import Lake
+from millpond.spark import write_tables
 
 DISALLOWED = "/private"
 
@@ -45,7 +49,12 @@ def generated(pages: int, seed: int, children_each: int = 20) -> Answers:
 
 
 def settings(*servers: Site, crawl: str = "test", **changes: Any) -> IngestConfig:
-    fields = {"delay_seconds": 0.0, "timeout_seconds": 5.0, "allow_private": [server.host for server in servers]}
+    fields = {
+        "tdmrep": False,
+        "delay_seconds": 0.0,
+        "timeout_seconds": 5.0,
+        "allow_private": [server.host for server in servers],
+    }
     return IngestConfig(crawl=crawl, site=SiteConfig.model_validate({**fields, **changes}))
 
 
@@ -86,8 +95,15 @@ def test_every_reachable_page_is_stored_once_and_politely(lake: Lake, tmp_path: 
             record = next(iter(ArchiveIterator(BytesIO(file.read(page["source_length"])))))
             assert record.rec_headers.get_header("WARC-Target-URI") == page["url"]
             assert hashlib.sha256(record.content_stream().read()).hexdigest() == page["payload_digest"]
+    # Read as an archive like others it gives the same pages, and beside them the robots.txt of each host.
+    second = Lake.open(str(tmp_path / "second"))
+    ingest_files(second, [f"{tmp_path}/archive/test/*.warc.gz"], IngestConfig())
+    columns = ["url", "payload_digest", "fetched_at", "page_id"]
+    read = {tuple(row.values()) for row in second.read("web.pages", columns).to_pylist()}
+    pages = {tuple(row.values()) for row in lake.read("web.pages", columns).to_pylist()}
+    assert pages < read and {row[0] for row in read - pages} == {f"{each.url}/robots.txt" for each in servers}
     crawl = lake.root / "crawls" / "test"
-    assert {path.name for path in crawl.iterdir()} <= {"driver", "owner"} | {p.name for p in crawl.glob("0*")}
+    assert {path.name for path in crawl.iterdir()} <= set(OWN) | {p.name for p in crawl.glob("0*")}
 
 
 def trap(handler: Handler) -> None:
@@ -108,7 +124,8 @@ def test_a_trap_ends_within_its_budget_with_the_real_pages_fetched(lake: Lake, s
         for n in range(1, 30)
     }
     real["/real/30"] = "<p>The last."
-    real["/"] = links("/cal?d=0", "/real/1", "/real/2")
+    real["/"] = links("/cal?d=0", "/real/1", "/real/2", "/loop/0")
+    real |= {f"/loop/{n}": redirect(f"/loop/{n + 1}") for n in range(50)}
     real["/robots.txt"] = lambda handler: handler.send(b"", 404)
     with site(real, otherwise=trap) as server:
         config = settings(server, max_depth=5, max_pages=400, max_query_variants=8, round_pages=100)
@@ -117,6 +134,12 @@ def test_a_trap_ends_within_its_budget_with_the_real_pages_fetched(lake: Lake, s
     pages = stored(lake, server)
     for n in range(1, 31):  # the first page was met with a session's id, and kept once
         assert sum(times for path, times in pages.items() if path.partition(";")[0] == f"/real/{n}") == 1
+    # Redirects that lead to another address each time end too, each of them as one row.
+    assert [path for path in server.asked if path.startswith("/loop/")] == [f"/loop/{n}" for n in range(6)]
+    hops = [row for row in lake.read("web.rejects").to_pylist() if "/loop/" in (row["url"] or "")]
+    assert len(hops) == 6 and {row["reason"] for row in hops} == {"redirect"}
+    [last] = [row["detail"] for row in hops if row["url"].endswith("/loop/5")]
+    assert last == f"302 not followed after 5 redirects: {server.url}/loop/6"
     details = Counter(row["detail"] for row in lake.read("web.rejects").to_pylist() if row["reason"] == "limit")
     assert any("max_segment_repeats" in each for each in details) and any("max_query" in each for each in details)
     limited = [row for row in lake.read("web.frontier").to_pylist() if row["verdict"] == "limit"]
@@ -178,21 +201,60 @@ def test_pages_are_fetched_again_when_they_are_old(lake: Lake, spark: SparkSessi
 def test_a_round_that_does_not_add_up_is_not_released_and_not_fetched_again(
     lake: Lake, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with site({"/": "<p>one"}) as server:
-        config, real = settings(server), frontier.Frontier.close
+    """One row taken out of any table is missed, by what was asked for and what came over the wire."""
+    answers: Answers = {"/": links("/b", "/private"), "/b": "<p>b", "/robots.txt": "User-agent: *\nDisallow: /private"}
+    with site(answers) as server:
+        config, seeds = settings(server), [f"{server.url}{path}" for path in ("/", "/b", "/private")]
+        for table, path, unit in (
+            ("web.pages", "/", "bytes"),
+            ("web.rejects", "/private", "records"),
+            ("web.frontier", "/", "fetches"),
+        ):
+            lost: list[str] = []
 
-        def lossy(self: Any, round_: Any, raw: Any) -> Any:
-            closed = real(self, round_, raw)
-            closed.frontier.clear()
-            return closed
+            def lossy(*given: Any, table: str = table, path: str = path, lost: list[str] = lost) -> Any:
+                written = write_tables(*given)
+                rows = storage.dataset([entry.path for entry in written.entries[table]]).to_table().to_pylist()
+                lost += [row["url"] for row in rows if row["url"] == server.url + path]
+                rest = [row for row in rows if row["url"] not in lost]
+                written.entries[table] = write_rows(table, lake.data_folder(table), rest)
+                return written
 
-        monkeypatch.setattr(frontier.Frontier, "close", lossy)
-        with pytest.raises(LedgerError, match="does not balance"):
+            with monkeypatch.context() as patched:
+                patched.setattr("millpond.ingest.crawl.job.write_tables", lossy)
+                with pytest.raises(LedgerError, match=f"{unit} do not balance"):
+                    crawl_sites(lake, seeds, config)
+            assert len(lost) == 1 and lake.release() is None
+        crawl_sites(lake, seeds, config)
+        assert sorted(server.asked) == ["/", "/b", "/robots.txt"] and stored(lake, server) == {"/": 1, "/b": 1}
+    archived = sum(path.stat().st_size for path in (lake.root / "crawls" / "test").glob("*.warc.gz"))
+    lines = [row for row in lake.read("ops.ledger").to_pylist() if row["unit"] == "bytes"]
+    amounts = {(row["entry"], row["reason"]): row["amount"] for row in lines}
+    assert amounts["in", None] == archived == sum(n for (entry, _), n in amounts.items() if entry != "in")
+    assert {reason for entry, reason in amounts if entry == "transformed"} == {"request", "rules", "warcinfo"}
+
+
+def test_a_round_that_another_driver_has_released_leaves_nothing(
+    lake: Lake, tmp_path: Path, spark: SparkSession
+) -> None:
+    """Two machines do the same crawl; while the one fetches, the other is done with it."""
+    archived = tmp_path / "archive"
+    others: list[str] = []
+
+    def slow(handler: Handler) -> None:
+        if not others:
+            others.append("begun")
+            config = settings(handler.server, archive=str(archived), folder=str(tmp_path / "other"))
+            crawl_sites(Lake.open(lake.uri), [handler.server.url + "/"], config)
+            others[:] = [path.name for path in (archived / "test").iterdir()]
+        handler.send(b"<p>one")
+
+    with site({"/": slow}) as server:
+        config = settings(server, archive=str(archived), folder=str(tmp_path / "one"), timeout_seconds=60)
+        with pytest.raises(LakeError, match="another process has released round 1"):
             crawl_sites(lake, [server.url + "/"], config)
-        assert lake.release() is None
-        monkeypatch.setattr(frontier.Frontier, "close", real)
-        crawl_sites(lake, [server.url + "/"], config)
-        assert server.asked == ["/robots.txt", "/"] and stored(lake, server) == {"/": 1}
+        assert stored(lake, server) == {"/": 1} and server.asked.count("/") == 2
+    assert len(others) == 1 and others == [path.name for path in (archived / "test").iterdir()]
 
 
 def test_what_cannot_be_crawled_is_said(lake: Lake, spark: SparkSession) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
 from pathlib import Path
@@ -159,3 +160,27 @@ def test_variants_of_real_addresses_share_a_key(test_data: Path) -> None:
     different = [weird for a, b, weird in canonical if a and b and url_key(a) != url_key(b)]
     # Slashes in a row may lead elsewhere; arguments without a value or a name are arguments; a lone % stays.
     assert len(pairs) > 90 and len(different) < 16, different
+
+
+def test_no_addresses_of_others(test_data: Path) -> None:
+    lines = (test_data / "robots/crawler-commons/normalizer/invalidUrls.csv").read_text().splitlines()
+    invalid = [line for line in lines if line and not line.startswith("#")]
+    assert len(invalid) == 2 and not [line for line in invalid if canonical_url(line)]
+
+
+def test_resolved_addresses_of_others(test_data: Path) -> None:
+    text = (test_data / "robots/crawler-commons/url-utils/url-resolve.csv").read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    different = {}
+    for url, base, wanted in csv.reader(lines, skipinitialspace=True):
+        found = canonical_url(url, base or None)
+        if found != wanted:
+            different[wanted] = found
+        assert found == canonical_url(wanted)
+    assert len(lines) == 22 and different == {
+        "file://server/file": None,  # nothing but the web is crawled
+        "http://example.org/a%2fc": "http://example.org/a%2Fc",  # one spelling of escapes
+        "http://example.org/a/%2f/c": "http://example.org/a/%2F/c",
+        "http://user:pass@foo:21/bar;par?b#c": "http://foo:21/bar;par?b",  # nobody's password, no place in a page
+        "https://example.org/product/red-table#right-menu": "https://example.org/product/red-table",
+    }

@@ -145,6 +145,56 @@ def test_delays_and_sitemaps() -> None:
         ("robots-with-utf16be-bom.txt", "any", {"/": None}),
         ("many-user-agents.txt", "wget", {"/": False}),
         ("many-user-agents.txt", "BlowFish", {"/": False}),
+        ("rfc9309-example-rule-group-merging.txt", "examplebot", {"/foo": False, "/bar": False, "/baz": False}),
+        ("rfc9309-example-rule-group-merging.txt", "bazbot", {"/foo": True, "/baz": False}),
+        ("astore.amazon.com-robots.txt", "any", {"/": True}),
+        ("dos-line-endings.txt", "any", {"/": True}),
+        ("directive-typos-robots.txt", "bot1", {"/desallow/": False, "/dissalow/": False}),
+        # No robots.txt is known to be read so by others: `useg-agent` begins no group, its rules are the one's before.
+        ("directive-typos-robots.txt", "bot2", {"/useragent/": False, "/useg-agent/": False}),
+        ("directive-typos-robots.txt", "bot3", {"/useg-agent/": True}),
+        ("directive-typos-robots.txt", "bot4", {"/useragent-no-colon/": False, "/useragent/": True}),
+        # Rates and hours of visit are read by no crawler of weight: only Crawl-delay slows ours.
+        *(("extended-standard-robots.txt", f"bot{n}", {"/": True}) for n in range(1, 5)),
+        ("extension-robots.txt", "mybot", {"/private/": False, "/secret/": True, "/llms.txt": True}),
+        ("extension-robots.txt", "otherbot", {"/admin/": False, "/private/": True}),
+        ("extensions-group-merging.txt", "mybot", {"/private/": False, "/login/": False, "/": True}),
+        ("extensions-group-merging.txt", "yourbot", {"/private/": False, "/login/": False, "/": True}),
+        ("extensions-group-merging.txt", "any", {"/": False, "/llms.txt": True}),
+        ("format-errors-robots.txt", "bot1", {"/whitespace-before-colon/": False, "/no-colon/": False, "/": True}),
+        ("format-errors-robots.txt", "bot2", {"/no-colon-useragent/": False, "/": True}),
+        ("format-errors-robots.txt", "bot3", {"/whitespace-before-colon": True, "/x": False}),
+        (
+            "malformed-path.txt",
+            "any",
+            {
+                "/wiki/Wikipedia_talk:Mediation_Committee/x": False,
+                "/wiki/Wikipedia_talk%3Mediation_Committee/": False,
+                "/wiki/": True,
+            },
+        ),
+        ("relative-sitemap-robots.txt", "any", {"/cache/x": False, "/files/x": False, "/x": True}),
+        *((f"sitemap-robots{part}.txt", "any", {"/": True}) for part in ("", "-dedup")),
+        ("twitter.com-robots.txt", "Googlebot", {"/x?y": False, "/x/with_friends": False, "/x": True}),
+        ("twitter.com-robots.txt", "any", {"/x?y": False, "/x": True}),
+        ("www.flot.com-robots.txt", "any", {"/img/x.png": False, "/x": True}),
+        (
+            "wildcards.txt",
+            "any",
+            {
+                "/wishlist/bogus": False,
+                "/wishlist/universal/x": True,
+                "/gp/registry/wishlist/any/reserve": False,
+                "/a/b/gcrnsts": False,
+                "/a/b/gcrnst": True,
+            },
+        ),
+        (
+            "wildcards.txt",
+            "Googlebot",
+            {"/rss/people/x/reviews": False, "/gp/pdp/rss/x": True, "/sim/B001132UEE": False},
+        ),
+        ("wildcards.txt", "EtaoSpider", {"/": False}),
     ],
 )
 def test_robots_files_of_others(test_data: Path, name: str, agent: str, verdicts: dict[str, bool | None]) -> None:
@@ -154,6 +204,31 @@ def test_robots_files_of_others(test_data: Path, name: str, agent: str, verdicts
             assert "isallow" in robots_text(content)
         else:
             assert allowed(content, agent, path) == [verdict], path
+
+
+@pytest.mark.parametrize(
+    ("name", "agent", "delay", "sitemaps"),
+    [
+        ("astore.amazon.com-robots.txt", "any", 5, 0),
+        ("dos-line-endings.txt", "any", 1, 0),
+        ("crawl-delay-group-merging.txt", "mybot", 10, 0),
+        ("twitter.com-robots.txt", "slurp", 1, 0),
+        ("twitter.com-robots.txt", "msnbot", 10, 0),
+        ("twitter.com-robots.txt", "any", 0, 0),
+        ("sitemap-robots.txt", "any", 0, 2),
+        ("sitemap-robots-dedup.txt", "any", 0, 1),
+        ("www.flot.com-robots.txt", "any", 0, 1),
+        ("wildcards.txt", "any", 0, 8),
+        # sitemaps.org wants whole addresses: those relative to the site are not followed.
+        ("relative-sitemap-robots.txt", "any", 0, 0),
+        ("extension-robots.txt", "any", 0, 0),
+        ("format-errors-robots.txt", "any", 0, 0),
+    ],
+)
+def test_delays_and_sitemaps_of_others(test_data: Path, name: str, agent: str, delay: float, sitemaps: int) -> None:
+    content = (test_data / "robots" / "crawler-commons" / "robots" / name).read_bytes()
+    robots = Robots(robots_text(content), agent)
+    assert (robots.crawl_delay, len(robots.sitemaps)) == (delay, sitemaps)
 
 
 def answer(status: int, body: bytes = b"", location: str | None = None, **more: str) -> Answer:

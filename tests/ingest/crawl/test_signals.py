@@ -61,6 +61,11 @@ Disallow: /x
     ours, others = Robots(text, "Millpond").reservations, Robots(text, "somebody").reservations
     assert ours.of("http://h/") == [] and ours.of("http://h/art/1?x") == ["robots.txt train-ai=n"]
     assert others.of("http://h/anything") == ["robots.txt ai-train=no"]
+    before = "Content-Signal: ai-train=no\n"
+    assert Robots(before + text, "Millpond").reservations.of("http://h/") == []
+    assert Robots(before + "User-agent: *\nDisallow: /x", "m").reservations.of("http://h/") == [
+        "robots.txt ai-train=no"
+    ]
     assert Robots("Disallow: /", "m").reservations.of("http://h/") == []
 
 

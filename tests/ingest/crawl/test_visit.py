@@ -6,119 +6,16 @@ import gzip
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import brotli
 import pytest
-from websites import Answers, Site, drip, drip_headers, endless, links, raw, redirect, site, sites
+from crawled import Crawled
+from websites import Answers, links, raw, redirect, site, sites
 
-from millpond.ingest.config import IngestConfig, SiteConfig
-from millpond.ingest.crawl.plan import Host, Item, Round, Task
-from millpond.ingest.crawl.task import Work, fetch
 from millpond.ingest.crawl.traps import url_key
-from millpond.ingest.page import RowBatcher
-from millpond.schemas import FRONTIER, PAGES, WEB_REJECTS
-
-
-class Crawled:
-    """What came of one task that was to fetch some paths of some sites; the law already checked."""
-
-    def __init__(
-        self,
-        folder: Path,
-        servers: Site | Sequence[Site],
-        paths: Sequence[str] = ("/",),
-        items: dict[str, dict[str, Any]] | None = None,
-        host: dict[str, Any] | None = None,
-        stop_after: int | None = None,
-        moved: dict[str, str] | None = None,
-        **settings: Any,
-    ) -> None:
-        self.servers = [servers] if isinstance(servers, Site) else list(servers)
-        folder.mkdir(exist_ok=True)
-        (folder / "owner").write_text("me")
-        usual = {"delay_seconds": 0.0, "timeout_seconds": 5.0, "allow_private": [s.host for s in self.servers]}
-        config = IngestConfig(site=SiteConfig.model_validate({**usual, **settings}))
-        hosts = tuple(
-            Host(
-                host=server.host,
-                items=tuple(
-                    Item(url=url, url_key=url_key(url), **{"depth": 0, "found": "seed", **(items or {}).get(path, {})})
-                    for path in paths
-                    for url in [server.url + path]
-                ),
-                **(host or {}),
-            )
-            for server in self.servers
-        )
-        seeds = tuple(server.url + "/" for server in self.servers)
-        plan = Round(
-            crawl="test",
-            lake="l",
-            token="t",  # a stopped round is gone on with by its own plan
-            number=1,
-            tasks=1,
-            started_at=datetime.now(UTC),
-            seeds=seeds,
-            new_seeds=(),
-        )
-        plan.write(folder, [Task(hosts=hosts)])
-        rows = []
-        made = fetch(Work(str(folder), str(folder), "me", plan, config), 0)
-        for tagged in made:
-            rows.append(tagged)
-            if len(rows) == stop_after:
-                made.close()
-        self.pages = [row for tag, row in rows if tag == "page"]
-        self.rejects = [row for tag, row in rows if tag == "reject"]
-        self.events = [row for tag, row in rows if tag == "frontier"]
-        for spec, found in ((PAGES, self.pages), (WEB_REJECTS, self.rejects), (FRONTIER, self.events)):
-            batcher = RowBatcher(spec.schema)
-            for row in found:
-                batcher.add(row)
-        if stop_after is None:
-            asked = Counter((moved or {}).get(item.url, item.url) for each in hosts for item in each.items)
-            put_back = [row["url"] for row in self.events if row["verdict"] == "deferred"]
-            decided = [row["url"] for row in (*self.pages, *self.rejects)]
-            assert Counter([*decided, *put_back]) == asked
-            ended = [
-                row["url"]
-                for row in self.events
-                if row["state"] in ("fetched", "refused", "failed") and row["tries"] + 1
-            ]
-            assert Counter(ended) >= Counter(decided)
-
-    @staticmethod
-    def path(url: str) -> str:
-        return urlsplit(url)._replace(scheme="", netloc="").geturl()
-
-    @property
-    def paths(self) -> list[str]:
-        return [self.path(row["url"]) for row in self.pages]
-
-    @property
-    def why(self) -> dict[str, str]:
-        return {self.path(row["url"]): row["reason"] for row in self.rejects}
-
-    @property
-    def put_back(self) -> dict[str, dict[str, Any]]:
-        return {self.path(row["url"]): row for row in self.events if row["verdict"] == "deferred"}
-
-    @property
-    def found(self) -> dict[str, dict[str, Any]]:
-        return {
-            self.path(row["url"]): row for row in self.events if row["state"] == "known" and row["verdict"] is None
-        }
-
-    @property
-    def host(self) -> dict[str, Any]:
-        [event] = [row for row in self.events if row["state"] == "host"]
-        return event
 
 
 def test_nothing_disallowed_is_asked_for_and_the_delay_holds(tmp_path: Path) -> None:
@@ -196,48 +93,6 @@ def test_what_sites_say_of_use_and_indexing_is_obeyed_and_recorded(tmp_path: Pat
         "/usage": "train-ai=n",
         "/art/1": "robots.txt train-ai=n",
     }
-
-
-def test_every_hostile_answer_is_one_row_within_its_limits(tmp_path: Path) -> None:
-    ok = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
-    zeros = bytes(50 << 20)
-    bombs = {"gzip": gzip.compress(zeros), "br": brotli.compress(zeros, quality=5)}
-    twice = gzip.compress(gzip.compress(b"<p>twice"))
-    hostile: dict[str, tuple[Any, str]] = {
-        "/drip": (drip, "fetch_failed"),
-        "/drip-headers": (drip_headers, "fetch_failed"),
-        "/endless": (endless, "too_large"),
-        "/bomb-gzip": (lambda h: h.send(bombs["gzip"], Content_Encoding="gzip"), "too_large"),
-        "/bomb-br": (lambda h: h.send(bombs["br"], Content_Encoding="br"), "too_large"),
-        "/cut": (raw(ok + b"Content-Length: 1000\r\n\r\nonly this"), "fetch_failed"),
-        "/length": (raw(ok + b"Content-Length: thousand\r\n\r\nx"), "fetch_failed"),
-        "/no-status": (raw(b"<html>hello"), "fetch_failed"),
-        "/headers": (raw(ok + b"X: " + b"y" * (200 << 10) + b"\r\n\r\n"), "fetch_failed"),
-        "/chunk": (raw(ok + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello"), "fetch_failed"),
-        "/cut-gzip": (
-            lambda h: h.send(gzip.compress(b"<p>hello" * 99)[:-9], Content_Encoding="gzip"),
-            "body_encoding",
-        ),
-        "/image": (lambda h: h.send(b"\x89PNG", kind="image/png"), "not_a_page"),
-        "/nothing": (raw(b""), "fetch_failed"),
-        "/gone": (lambda h: h.send(b"", 410), "http_status"),
-        "/broken": (lambda h: h.send(b"", 500), "http_status"),
-        "/loop": (redirect("/loop"), "redirect"),
-        "/out": (redirect("http://169.254.169.254/latest"), "redirect"),
-        "/mapped": (redirect("http://[::ffff:127.0.0.1]:1/"), "redirect"),
-        "/file": (redirect("file:///etc/passwd"), "redirect"),
-        "/nowhere": (lambda h: h.send(b"", 301), "redirect"),
-    }
-    answers: Answers = {path: answer for path, (answer, _) in hostile.items()}
-    answers["/twice"] = lambda h: h.send(twice, Content_Encoding="gzip, gzip")
-    answers["/good"] = lambda h: h.send(gzip.compress(b"<p>good"), Content_Encoding="gzip")
-    with site(answers) as server:
-        begin = time.monotonic()
-        crawled = Crawled(tmp_path, server, list(answers), timeout_seconds=1.0, max_body_bytes=1 << 20)
-        assert time.monotonic() - begin < 1.2 * 2 + 2  # two of them take their whole time
-    assert sorted(page["body"] for page in crawled.pages) == [b"<p>good", b"<p>twice"]
-    assert crawled.why == {path: reason for path, (_, reason) in hostile.items()}
-    assert set(crawled.found) == {"/loop"}  # known already, which the round's end finds out
 
 
 def test_redirects_end(tmp_path: Path) -> None:
@@ -353,19 +208,20 @@ def test_a_robots_txt_that_is_to_be_asked_for_later(tmp_path: Path, wait: str, l
 
 def test_old_rules_are_asked_for_again_within_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the plan and those an earlier attempt of the round has fetched."""
-    monkeypatch.setattr("millpond.ingest.crawl.robots.MAX_AGE", timedelta(seconds=1))
-    monkeypatch.setattr("millpond.ingest.crawl.visit.MAX_AGE", timedelta(seconds=1))
+    monkeypatch.setattr("millpond.ingest.crawl.robots.MAX_AGE", timedelta(seconds=0.5))
+    monkeypatch.setattr("millpond.ingest.crawl.visit.MAX_AGE", timedelta(seconds=0.5))
     with site({"/robots.txt": "", "/a": "<p>a", "/b": "<p>b"}) as server:
         planned = {"robots": {server.url: {"text": "User-agent: *\nDisallow: /", "at": datetime.now(UTC)}}}
         stopped = Crawled(tmp_path, server, ("/a", "/b"), host=planned)
         assert stopped.why == {"/a": "robots", "/b": "robots"} and not server.log
-        time.sleep(1.1)
+        time.sleep(0.55)
         again = Crawled(tmp_path, server, ("/a", "/b"), host=planned, stop_after=2)
         assert again.pages and server.asked.count("/robots.txt") == 1
-        server.answers["/robots.txt"] = "User-agent: *\nDisallow: /b"
-        time.sleep(1.1)
+        server.answers["/robots.txt"] = "User-agent: *\nDisallow: /"
+        time.sleep(0.55)
         last = Crawled(tmp_path, server, ("/a", "/b"), host=planned)
-    assert server.asked.count("/robots.txt") == 2 and last.why.get("/b") == "robots"
+    assert server.asked.count("/robots.txt") == 2 and last.why == {"/a": "robots", "/b": "robots"}
+    assert last.ledger.amounts("bytes")["removed robots"] > 0  # what has been fetched of them stays in the archive
 
 
 def test_a_private_address_is_refused_at_once(tmp_path: Path) -> None:
