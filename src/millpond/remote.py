@@ -79,11 +79,11 @@ class Range(NamedTuple):
 
 
 def read_ranges(
-    ranges: Iterable[Range], at_once: int = 16, patience: Patience = PATIENCE
+    ranges: Iterable[Range], at_once: int = 16, patience: Patience = PATIENCE, max_bytes: int = 1 << 28
 ) -> Iterator[tuple[Range, bytes | InputError]]:
     """Many ranges, in their order, `at_once` at a time; one that cannot be read comes as its error.
 
-    No more than twice as many are held in memory.
+    No more than twice as many are held in memory, and no more than `max_bytes`, if that is not less than one alone.
     """
 
     def one(wanted: Range) -> bytes | InputError:
@@ -94,12 +94,16 @@ def read_ranges(
 
     with ThreadPoolExecutor(at_once, thread_name_prefix="ranges") as pool:
         waiting: deque[tuple[Range, Future[bytes | InputError]]] = deque()
+        held = 0
         try:
             for wanted in ranges:
-                waiting.append((wanted, pool.submit(one, wanted)))
-                if len(waiting) >= 2 * at_once:
+                while waiting and (len(waiting) >= 2 * at_once or held + wanted.length > max_bytes):
                     first, done = waiting.popleft()
                     yield first, done.result()
+                    del done  # it has the bytes
+                    held -= first.length
+                waiting.append((wanted, pool.submit(one, wanted)))
+                held += wanted.length
             while waiting:
                 first, done = waiting.popleft()
                 yield first, done.result()

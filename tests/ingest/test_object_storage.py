@@ -25,6 +25,7 @@ from websites import links, site
 from millpond.errors import LakeError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files
+from millpond.inputs import expand
 from millpond.lake import Lake
 from millpond.spark import read_files
 from millpond.storage import _connected, adopt
@@ -131,7 +132,7 @@ def test_a_run_after_a_kill_ends_in_the_same_tables(cloud: Cloud, pond: Lake, sp
     # This session's tasks have not the environment of the jobs: the inputs are reached like a warehouse.
     adopt({"s3://cloud/in": {"s3.endpoint": cloud.bucket.endpoint, "s3.access-key-id": "me", **SECRET}})
     clean = Lake.open("catalog:clean")
-    assert ingest_files(clean, cloud.inputs, IngestConfig()).counts == COUNTS
+    assert ingest_files(clean, expand(cloud.inputs), IngestConfig()).counts == COUNTS
     for table in ("web.pages", "web.rejects"):
         assert pond.digest(table) == clean.digest(table) and pond.rows(table) == clean.rows(table)
 

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import zstandard
 from archives import write_warc
 from warcs import member, record
+from web_files import Handler, Site, serve_files
 
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
@@ -53,6 +55,21 @@ def test_other_files_are_archives_and_errors_are_rows(tmp_path: Path) -> None:
     assert tag == "error" and row["detail"].endswith("x.warc.gz: no such file")
     with pytest.raises(InputError, match="no such file"):
         plan({str(good): None}, 1 << 30)
+
+
+def test_files_of_a_web_server_are_looked_at_together() -> None:
+    """A list of ten thousand would else take as many round trips."""
+    names = [f"/{number}.{kind}" for number in range(40) for kind in ("warc.gz", "jsonl")]
+
+    def slowly(number: int, handler: Handler) -> bool:
+        time.sleep(0.02)
+        return False
+
+    with serve_files(Site(dict.fromkeys(names, b"12345"), slowly)) as site:
+        parts = plan({site.url + name: None for name in names}, 1 << 20)
+    assert [part.path for part in parts] == [site.url + name for name in names[::2] + names[1::2]]
+    assert {part.end for part in parts} == {5}
+    assert len(site.log) == len(names) and 8 < site.most_open <= 32
 
 
 def test_reading_needs_no_spark() -> None:

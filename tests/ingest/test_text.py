@@ -151,7 +151,7 @@ def test_columns_that_appear_late_are_read(tmp_path: Path) -> None:
     pages, rejects = read(path, url_column="link")
     assert [page["url"] for page in pages] == [f"{path.as_uri()}#1000", "https://h.test/b"]
     assert [row["offset"] for row in rejects] == list(range(1000))
-    assert {row["detail"] for row in rejects} == {"text is missing or null"}
+    assert {row["detail"] for row in rejects} == {"text is missing or null, not a text"}
 
 
 def test_only_a_few_names_of_columns_are_remembered(tmp_path: Path) -> None:

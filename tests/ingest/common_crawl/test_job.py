@@ -90,10 +90,10 @@ def test_what_is_counted_is_what_is_selected_and_not_what_became_of_it(
     path = index(tmp_path / "index.parquet")
     with serve_files(Site({f"/{FILE}": b"".join(MEMBERS)})) as site:
         part = IndexPart(path, "", 0, 1 << 40)
-        rows = list(job._rows(part, config(site.url), 4))
+        rows = list(job._rows(part, config(site.url), records.Share(4, 1 << 28)))
         read = records.read_captures
         monkeypatch.setattr(job, "read_captures", lambda *arguments: list(read(*arguments))[1:])
-        lossy = list(job._rows(part, config(site.url), 4))
+        lossy = list(job._rows(part, config(site.url), records.Share(4, 1 << 28)))
     assert len(lossy) == len(rows) - 1 == len(MEMBERS)
     assert (
         rows[-1]
