@@ -111,7 +111,7 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
                 others[item.kind[:40]] += 1
                 lengths[item.kind[:40]] += item.length or 0
         if not found and (began, ended) == (part.begin, part.end):
-            found = 1
+            found, padding = 1, 0
             nothing = Damage(part.begin, part.end - part.begin, 0, "holds no records")
             yield "reject", _reject(part.name, nothing, None, Reason.DAMAGED, nothing.detail, crawl)
     for kind, records in sorted(others.items()):

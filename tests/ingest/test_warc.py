@@ -31,6 +31,9 @@ class Read:
         self.file = rows[-1][1]
         assert self.file["records"] == len(self.pages) + sum(row["records"] for row in self.rejects)
         assert self.file["bytes"] == path.stat().st_size
+        lengths = [*(row["source_length"] for row in self.pages), *(row["length"] for row in self.rejects)]
+        claimed = sum(length or 0 for length in lengths) + self.file["padding"] + self.file["shared"]
+        assert claimed == self.file["bytes"]
         told_by = ("file", "offset", "url", "reason", "detail")
         keys = [tuple(row[name] for name in told_by) for row in self.rejects]
         assert len(keys) == len(set(keys))
@@ -267,6 +270,7 @@ def test_pages_have_an_address_with_a_scheme_in_lower_case(target: str, write: C
     [
         (b"", "an empty file"),
         (member(b""), "holds no records"),
+        (member(b"\r\n") * 3, "holds no records"),
         (b"just text in a file named .warc.gz", "no gzip data where a member should begin, but b'just text "),
         (member(b"<html>" * 9), "no WARC record begins here, but b'<html>"),
         (b"PK\x03\x04", "ZIP: not read here"),
