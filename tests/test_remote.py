@@ -314,7 +314,6 @@ def test_an_object_store_that_is_busy_or_cuts_is_waited_for(site: Site, monkeypa
         "s3.region": "us-east-1",
     }
     monkeypatch.setattr("millpond.storage._warehouses", {})
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # what botocore would repeat itself
     adopt({"s3://busy": keys})
     site.files["/busy/x"] = DATA
 

@@ -168,7 +168,7 @@ def _remote(url: str) -> set[str]:
     refuse_secrets(url)
     if "::" in url:
         raise InputError(f"{url}: chained addresses are not read here: name the file itself")
-    system, name = filesystem(url)
+    system, name = filesystem(url, once=True)
     if url.startswith(_WEB):
         if "*" in parts.path:
             raise InputError(f"{url}: a web server lists no files: name them, or a list of them as @files.txt")

@@ -73,7 +73,7 @@ class _Filesystem:
     """A file of any filesystem that fsspec knows."""
 
     def __init__(self, url: str) -> None:
-        self._system, self._name = filesystem(url)
+        self._system, self._name = filesystem(url, once=True)
         self._file: Any = None
 
     def stat(self) -> Stat:
