@@ -26,7 +26,7 @@ from millpond.ingest.inflate import Codec
 from millpond.ingest.members import MemberStream, StreamDamage
 from millpond.ingest.window import Window
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _OVERLAP = 1 << 13  # no first line of a record is taken that is longer
 #: Bytes that may be inflated to judge candidates: so many, and so many more for each byte searched.
 _WORK, _WORK_PER_BYTE = 256 << 20, 64

@@ -11,7 +11,7 @@ import io
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from millpond.errors import InputError
 from millpond.patience import PATIENCE, Patience, Repeats
@@ -112,6 +112,13 @@ def read_ranges(
                 left.cancel()
 
 
+def read_until(file: BinaryIO, stop: int) -> None:
+    """Say that a file will be read up to `stop` and hardly further: then no more of a remote one is fetched ahead."""
+    raw = getattr(file, "raw", None)
+    if isinstance(raw, RemoteFile):
+        raw.read_until(stop)
+
+
 class RemoteFile(io.RawIOBase):
     """A file of another machine. While it is read forward, the next block is fetched meanwhile."""
 
@@ -129,6 +136,7 @@ class RemoteFile(io.RawIOBase):
             self.stat = self._repeats.until_done(self._source.stat)
             if version is not None and str(self.stat) != version:
                 raise InputError(f"{url}: has changed since it was first looked at: {version} has become {self.stat}")
+            self._until = self.stat.size
         except BaseException:
             self.close()
             raise
@@ -176,6 +184,11 @@ class RemoteFile(io.RawIOBase):
             self._pool.shutdown(cancel_futures=True)
         super().close()
 
+    def read_until(self, stop: int) -> None:
+        """Fetch nothing behind `stop` before it is asked for, and then little."""
+        self._until = min(stop, self.stat.size)
+        self._source.until = stop if stop < self.stat.size else None
+
     def _load(self) -> None:
         """Make the block at the present position the present one, and begin to fetch the one behind it."""
         forward = self._position == self._start + len(self._data)
@@ -185,16 +198,17 @@ class RemoteFile(io.RawIOBase):
         else:
             if ahead and not ahead[1].cancel():
                 ahead[1].exception()  # a source serves one read at a time
+            forward = forward and self._position != self._until
             self._want = min(2 * self._want, _BLOCK) if forward else _FIRST_BLOCK
             self._data = self._block(self._position, self._want)
         self._start = self._position
         end = self._start + len(self._data)
-        if forward and self._start and end < self.stat.size:
+        if forward and self._start and end < self._until:
             self._want = min(2 * self._want, _BLOCK)
             self._ahead = end, self._pool.submit(self._block, end, self._want)
 
     def _block(self, start: int, length: int) -> bytes:
-        stop = min(start + length, self.stat.size)
+        stop = min(start + length, self._until if start < self._until else self.stat.size)
         pieces: list[bytes] = []
         at = start
         while at < stop:
