@@ -96,7 +96,9 @@ def test_several_records_in_a_member_and_a_record_in_several_members(
     whole = b"".join(FIVE)
     together = Read(write(pack(whole)))
     assert together.urls == ["0", "1", "2", "3", "4"]
-    assert {page["source_offset"] for page in together.pages} == {0}
+    # what is marked of them: that none has a range of its own
+    assert {(page["source_offset"], page["source_length"]) for page in together.pages} == {(0, None)}
+    assert together.file["shared"] == together.file["bytes"]
     blocks = b"".join(pack(whole[i : i + 100]) for i in range(0, len(whole), 100))
     assert Read(write(blocks + pack(b""))).urls == ["0", "1", "2", "3", "4"]
 

@@ -53,8 +53,9 @@ def config(data: str, *languages: str) -> IngestConfig:
 
 def test_an_index_becomes_pages(tmp_path: Path, spark: SparkSession) -> None:
     lake = Lake.open(str(tmp_path / "lake"))
-    path = index(tmp_path / "index.parquet")
-    with serve_files(Site({f"/{FILE}": b"".join(MEMBERS)})) as site:
+    table = {"/index.parquet": Path(index(tmp_path / "index.parquet")).read_bytes()}
+    with serve_files(Site({f"/{FILE}": b"".join(MEMBERS)})) as site, serve_files(Site(table)) as other:
+        path = f"{other.url}/index.parquet"
         done = ingest_common_crawl(lake, [path], config(site.url, "deu"))
         assert done.counts == {"in": 30, "out": 29, "rejected damaged": 1}
         asked = len(site.log)
