@@ -8,7 +8,12 @@ are, is never taken for records of the file, damaged or not. The price: what lie
 closer than that is given up, since it could as well lie inside the first.
 
 Records of a plain file may hold archives of any length. There the chain must reach the end of the file, or be
-longer than any record that is read, and its line ends must be exact.
+longer than any record that is read, and its line ends must be exact. So there the price is larger, and an archive
+that is itself longer comes out if the record that holds it has lost its head.
+
+One end is believed without a chain: that of a gzip member which fails its checksum and not its size, or the other
+way round, if a record begins there. That this is an accident inside of a member has a chance of 1 in 4 billion, and
+without it a file with many such members close to each other would be lost.
 """
 
 from __future__ import annotations
@@ -21,10 +26,12 @@ from millpond.ingest.inflate import Codec
 from millpond.ingest.members import MemberStream, StreamDamage
 from millpond.ingest.window import Window
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _OVERLAP = 1 << 13  # no first line of a record is taken that is longer
 #: Bytes that may be inflated to judge candidates: so many, and so many more for each byte searched.
 _WORK, _WORK_PER_BYTE = 256 << 20, 64
+#: A guess at where a record of a plain file begins needs no longer chain: it is held against what is read.
+_GUESS = 1 << 20
 _PRINT = 64  # bytes by which a candidate is known again inside a member
 
 
@@ -45,7 +52,12 @@ class Chains:
         self.codec = codec
         self.format = format
         self._max_head = max_head
-        self._enough = codec.verbatim if codec else longest
+        self._sure = codec.verbatim if codec else longest
+        self._guess = codec.verbatim if codec else min(_GUESS, longest)
+
+    def guess(self, start: int, stop: int) -> int | None:
+        """Where a record most likely begins from `start` to before `stop`; None where there is no such place."""
+        return self._first(start, stop, self._guess)
 
     def first(self, start: int, stop: int, inside: int | None = None) -> int | None:
         """The first believed place from `start` to before `stop`; None where there is none.
@@ -56,13 +68,16 @@ class Chains:
             inside: where a member begins that can be inflated beyond the place; what it holds unchanged is not
                 believed.
         """
+        return self._first(start, stop, self._sure, inside)
+
+    def _first(self, start: int, stop: int, enough: int, inside: int | None = None) -> int | None:
         failed: set[int] = set()
         work = _WORK
         for place in self._candidates(start, stop):
             if place in failed:
                 continue
             visited: list[int] = []
-            spent, held = self._follow(place, work + _WORK_PER_BYTE * (place - start), failed, visited)
+            spent, held = self._follow(place, enough, work + _WORK_PER_BYTE * (place - start), failed, visited)
             work -= spent
             if held and not (inside is not None and self._holds(inside, self._window.at(place, _PRINT))):
                 return place
@@ -93,10 +108,10 @@ class Chains:
                     yield start + match.start()
             start += _BLOCK
 
-    def _follow(self, place: int, work: int, failed: set[int], visited: list[int]) -> tuple[int, bool]:
+    def _follow(self, place: int, enough: int, work: int, failed: set[int], visited: list[int]) -> tuple[int, bool]:
         """Bytes inflated for a candidate's chain, and whether it holds."""
         if self.codec is None:
-            return 0, self._follow_plain(place, failed, visited)
+            return 0, self._follow_plain(place, enough, failed, visited)
         stream = MemberStream(self._window, self.codec, self.format.begins, place)
         spent = 0
         try:
@@ -113,7 +128,7 @@ class Chains:
                     if not stream.more():
                         break
                 end = stream.member_end
-                if end is None or end == self._window.end or end - place > self._enough:
+                if end is None or end == self._window.end or end - place > enough:
                     return spent, end is not None
                 if not stream.next_member():
                     stream.enter()
@@ -131,7 +146,7 @@ class Chains:
             return False
         return True
 
-    def _follow_plain(self, place: int, failed: set[int], visited: list[int]) -> bool:
+    def _follow_plain(self, place: int, enough: int, failed: set[int], visited: list[int]) -> bool:
         start = place
         if place > self._window.begin and self._window.at(place - 1, 1) != b"\n":
             return False
@@ -140,7 +155,7 @@ class Chains:
             end = self._plain_end(place)
             if end is None:
                 return False
-            if end == self._window.end or end - start > self._enough:
+            if end == self._window.end or end - start > enough:
                 return True
             place = end
         return False

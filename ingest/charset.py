@@ -63,7 +63,7 @@ _CHARSET = re.compile(
 
 def decide(body: bytes, http_charset: str | None) -> str:
     """Name of the Python codec to decode `body` with; `http_charset` is the label of its Content-Type."""
-    marked = _byte_order_mark(body)
+    marked = byte_order_mark(body)
     if marked:
         return marked
     stated = _codec(http_charset)
@@ -107,7 +107,8 @@ def _mostly_wrong(codec: str, head: bytes) -> bool:
     return 2 * text.count("\ufffd") > sum(not char.isascii() for char in text)
 
 
-def _byte_order_mark(body: bytes) -> str | None:
+def byte_order_mark(body: bytes) -> str | None:
+    """The codec that a byte order mark at the beginning names, and that removes it; None where there is none."""
     if body.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -128,6 +128,8 @@ class CommonCrawlConfig(StageConfig):
     """HTTP statuses."""
     connections: Annotated[int, Field(gt=0)] = 32
     """Records fetched at a time, over all tasks of the cluster; each task fetches at least one."""
+    max_bytes_in_flight: Bytes = 256 * MIB
+    """Bytes of records fetched and not yet read, over all tasks of the cluster; each task holds one at least."""
 
 
 class TextConfig(StageConfig):

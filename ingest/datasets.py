@@ -51,7 +51,7 @@ def _below(name: str) -> list[str]:
     if is_url(name):
         if not (name.endswith("/") or _DATASET.fullmatch(name)):
             return []
-        system, root = filesystem(name.rstrip("/"))
+        system, root = filesystem(name.rstrip("/"), once=True)
         paths = [path[len(root) :].lstrip("/") for path in repeated(name, lambda: system.find(root))]
     else:
         paths = [str(path.relative_to(name)) for path in Path(name).rglob("*") if path.is_file()]

@@ -26,20 +26,20 @@ from millpond.spark import session
 from millpond.stage import Work, job_main
 
 
-def ingest_files(lake: Lake, paths: Sequence[str], config: IngestConfig) -> Outcome:
-    """Ingest WARC files and text tables (told apart by suffix) named by paths and glob patterns.
+def ingest_files(lake: Lake, files: Sequence[str], config: IngestConfig) -> Outcome:
+    """Ingest WARC files and text tables (told apart by suffix), given as `millpond.inputs.expand` names them.
 
     Raises:
-        InputError: a path is missing, a folder, unreadable, empty or not what its name says; nothing is published.
+        InputError: a file is missing, a folder, unreadable, empty or not what its name says; nothing is published.
     """
-    files = identities(expand(with_datasets(paths, config.text)))
-    run = Run(lake, "ingest", config, files)
+    known = identities(files)
+    run = Run(lake, "ingest", config, known)
     if release := run.released(standing=False):
         return run.unchanged(release)
     faults.point("before-data")
     spark = session("millpond ingest")
     with spark_bar("read", spark):
-        read = read_files(spark, files, config, {table: lake.data_folder(table) for table in TABLES_WRITTEN})
+        read = read_files(spark, known, config, {table: lake.data_folder(table) for table in TABLES_WRITTEN})
     return publish_pages(run, read)
 
 

@@ -11,7 +11,7 @@ from millpond.ingest.page import Row
 from millpond.ingest.parts import Part, archives, cut_all
 from millpond.ingest.text import TEXT_SUFFIXES, read_text
 from millpond.ingest.warc import read_part
-from millpond.inputs import open_input, refuse_changed
+from millpond.inputs import each_of, open_input, refuse_changed
 
 
 def plan(files: Mapping[str, str | None], part_bytes: int, tasks: int = 1) -> list[Part]:
@@ -23,15 +23,19 @@ def plan(files: Mapping[str, str | None], part_bytes: int, tasks: int = 1) -> li
     Raises:
         InputError: a file is missing or may not be read.
     """
-    texts, whole = [], []
-    for path, version in files.items():
-        with open_input(path, version) as file:
-            if path.endswith(TEXT_SUFFIXES):
-                size = file.seek(0, 2)
-                texts.append(Part(path, path, 0, size, 0, size, version=version))
-            else:
-                whole += [replace(part, version=version) for part in archives(file, path)]
-    return [*cut_all(whole, part_bytes, tasks), *texts]
+    found = [part for parts in each_of(files.items(), lambda file: _whole(*file)) for part in parts]
+    texts = [part for part in found if part.path.endswith(TEXT_SUFFIXES)]
+    archived = [part for part in found if not part.path.endswith(TEXT_SUFFIXES)]
+    return [*cut_all(archived, part_bytes, tasks), *texts]
+
+
+def _whole(path: str, version: str | None) -> list[Part]:
+    """A table of texts, or the archives that a file holds, none of them cut."""
+    with open_input(path, version) as file:
+        if path.endswith(TEXT_SUFFIXES):
+            size = file.seek(0, 2)
+            return [Part(path, path, 0, size, 0, size, version=version)]
+        return [replace(part, version=version) for part in archives(file, path)]
 
 
 def read_rows(part: Part, config: IngestConfig) -> Iterator[Row]:

@@ -25,7 +25,7 @@ from millpond.ingest.config import IngestConfig
 from millpond.ingest.page import RowBatcher
 from millpond.ingest.parts import Part
 from millpond.ingest.read import plan, read_rows
-from millpond.inputs import expand, identity
+from millpond.inputs import expand, identify
 from millpond.schemas import LONG, PAGES, STRING, WEB_REJECTS
 from millpond.storage import is_url
 
@@ -77,7 +77,8 @@ class RecordReader(DataSourceReader):
 
     def partitions(self) -> Sequence[InputPartition]:
         """One per part."""
-        versions = {path: identity(path) if is_url(path) else None for path in self.paths}
+        remote = dict(identify(filter(is_url, self.paths)))
+        versions = {path: remote.get(path) for path in self.paths}
         return [FilePartition(part) for part in plan(versions, self.config.split_bytes)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:

@@ -4,7 +4,8 @@ Inputs: `.jsonl`, `.csv` (with a header) and `.tsv`, plain or compressed with gz
 one text a row. Output: tagged rows, see `millpond.ingest.page`. A text becomes a page of media type text/plain (or
 text/html, as the configuration says) whose body is its UTF-8. A row that is no text is rejected with its number: lines
 and rows count from 0, blank lines are none, nor is a header. Files are streamed; which columns are read is the
-configuration's choice, never the first rows'.
+configuration's choice, never the first rows': a column that a whole file lacks is an error, and one that only some
+lines of JSON have is missing in the others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from datetime import date, datetime, time
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -31,8 +33,8 @@ _LINES = tuple(f"{kind}{packed}" for kind in (".jsonl", ".ndjson") for packed in
 _CSV = tuple(f"{kind}{packed}" for kind in (".csv", ".tsv") for packed in _PACKED)
 #: How the name of a table of texts ends.
 TEXT_SUFFIXES = (*_LINES, *_CSV, ".parquet")
-#: So many rows without the text column, and none with it, are a wrong column name and not bad rows.
-_WRONG_COLUMN_ROWS = 100
+#: So many names of columns are remembered for a message while one is missing.
+_NAMES, _NAME_CHARS = 50, 100
 #: So many bytes of a Parquet file's rows are meant to be in memory at once.
 _BATCH_BYTES = 16 << 20
 _BUFFER_BYTES = 1 << 20
@@ -64,7 +66,7 @@ class _Reader:
         self.rows = 0
 
     def json_lines(self) -> Iterator[Row]:
-        texts, seen = 0, set[str]()
+        missing, seen = self._columns(), set[str]()
         with open_input(self.path, self.version) as file:
             stream = read_whole(file, self.path)
             for number, line in self._lines(stream):
@@ -74,18 +76,15 @@ class _Reader:
                     continue
                 try:
                     record = _parse(line)
-                    if self.config.text_column in record:
-                        texts += 1
-                    elif not texts:
-                        seen.update(list(record)[:50])
+                    if missing:
+                        missing = [column for column in missing if column not in record]
+                        seen.update(name[:_NAME_CHARS] for name in islice(record, _NAMES - len(seen)))
                     row = self._page(record, number)
                 except Rejected as problem:
                     row = self._reject(problem, number)
-                if not texts and self.rows >= _WRONG_COLUMN_ROWS and seen:
-                    raise self._wrong_column(self.config.text_column, seen)
                 yield row
-            if not texts and seen:
-                raise self._wrong_column(self.config.text_column, seen)
+            if missing and seen:
+                raise self._wrong_column(missing[0], seen)
             yield self._file(stream.window.end)
 
     def csv(self) -> Iterator[Row]:

@@ -28,6 +28,7 @@ from millpond.ingest.warc_records import Archive, Damage, Limits, Padding, WarcR
 from millpond.ingest.window import Window
 from millpond.inputs import open_input
 from millpond.reasons import Reason
+from millpond.remote import read_until
 
 _PAGE_SCHEMES = ("http", "https", "ftp", "file")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
@@ -70,6 +71,8 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
         yield "reject", _reject(part.name, nothing, None, Reason.DAMAGED, nothing.detail, crawl)
         yield "file", {**_file(part, 1, part.begin, part.end, part.end), "padding": 0, "shared": 0}
         return
+    if not part.exact:
+        read_until(file, 0)  # where it lies is told by a few bytes at several places
     archive = Archive(
         Window(file, part.begin, part.end),
         part.name,
@@ -82,6 +85,7 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
     padding = shared = 0
     member: int | None = None
     began, until = part.bounds(archive)
+    read_until(file, until)
     ended = began
     if began is not None:
         items = archive.records(began, until)
@@ -111,7 +115,7 @@ def read_part(file: BinaryIO, part: Part, config: WarcConfig, *, crawl: str | No
                 others[item.kind[:40]] += 1
                 lengths[item.kind[:40]] += item.length or 0
         if not found and (began, ended) == (part.begin, part.end):
-            found = 1
+            found, padding = 1, 0
             nothing = Damage(part.begin, part.end - part.begin, 0, "holds no records")
             yield "reject", _reject(part.name, nothing, None, Reason.DAMAGED, nothing.detail, crawl)
     for kind, records in sorted(others.items()):

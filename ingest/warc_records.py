@@ -112,8 +112,8 @@ class Archive:
         self._chains = Chains(window, self.codec, self.format, limits.header, limits.block)
 
     def first_record(self, start: int, stop: int) -> int | None:
-        """Where reading can begin from `start` to before `stop`; None where one cannot tell, as in a plain file."""
-        return self._chains.first(start, stop) if self.codec and self._foreign is None else None
+        """Where reading can begin from `start` to before `stop`, as far as one can guess; None where one cannot."""
+        return self._chains.guess(start, stop) if self._foreign is None else None
 
     def records(self, start: int | None = None, until: int | None = None) -> Generator[Item, None, int]:
         """Records and other ranges from `start`, where a record begins, to the first that begins at `until` or behind.

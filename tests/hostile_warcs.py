@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+from functools import cache
 from typing import NamedTuple
 
-from warcs import HTML, member, record
+import brotli
+import zstandard
+from warcs import HTML, PACKERS, member, record
 
 
 class Hostile(NamedTuple):
@@ -22,6 +25,12 @@ def _bomb(megabytes: int) -> bytes:
     return gzip.compress(bytes(megabytes << 20), 9, mtime=0)
 
 
+def _packed_bomb(codec: str) -> bytes:
+    """Three members; 300 MB of blanks are the second's."""
+    pack = PACKERS[codec]
+    return pack(record(0)) + pack(record(2, HTML + b"\r\n" + b" " * (300 << 20))) + pack(record(3))
+
+
 def _third(http: bytes | None = None, length: object = None, extra: str = "") -> bytes:
     """Three members; what is given is the second's."""
     return M[0] + member(record(2, http, length, extra)) + M[3]
@@ -34,8 +43,11 @@ def _lengths(length: object) -> bytes:
 M = [member(record(number)) for number in range(5)]
 _CHUNKED = HTML + b"Transfer-Encoding: chunked\r\n\r\n"
 _GZIP = HTML + b"Content-Encoding: gzip\r\n\r\n"
+_BR = HTML + b"Content-Encoding: br\r\n\r\n"
+_ZSTD = HTML + b"Content-Encoding: zstd\r\n\r\n"
 
 
+@cache
 def hostile_warcs() -> dict[str, Hostile]:
     """Every recipe, by name; about 1 MB together."""
     damaged = {"damaged": 1}
@@ -60,6 +72,11 @@ def hostile_warcs() -> dict[str, Hostile]:
         "http_bomb_300": Hostile(_third(_GZIP + _bomb(300)), "03", {"too_large": 1}),
         "member_bomb": Hostile(_third(HTML + b"\r\n" + b" " * (50 << 20)), "03", {"too_large": 1}),
         "member_bomb_300": Hostile(_third(HTML + b"\r\n" + b" " * (300 << 20)), "03", {"too_large": 1}),
+        "zstd_bomb_300": Hostile(_packed_bomb("zstd"), "03", {"too_large": 1}),
+        "lz4_bomb_300": Hostile(_packed_bomb("lz4"), "03", {"too_large": 1}),
+        "bz2_bomb_300": Hostile(_packed_bomb("bzip2"), "03", {"too_large": 1}),
+        "br_bomb_300": Hostile(_third(_BR + brotli.compress(bytes(300 << 20), quality=1)), "03", {"too_large": 1}),
+        "zstd_body_300": Hostile(_third(_ZSTD + zstandard.compress(bytes(300 << 20))), "03", {"too_large": 1}),
         "hdr_20MB": Hostile(_third(extra="X: " + "a" * (20 << 20) + "\r\n"), "03", damaged),
         "same_id": Hostile(M[0] * 3, "000", {}),
         "only_magic": Hostile(member(b"WARC/1.0"), "", damaged),

@@ -270,6 +270,17 @@ def test_many_ranges_come_in_order_and_are_bounded(site: Site) -> None:
     assert 1 < site.most_open <= 4 and len(faults(site)) >= 8
 
 
+def test_no_more_bytes_than_are_allowed_are_fetched_before_they_are_taken(site: Site) -> None:
+    wanted = [Range(f"{site.url}/x", 1000 * n, 5000 if n == 7 else 1000) for n in range(30)]
+    taken = most = 0
+    for each, data in read_ranges(wanted, 8, QUICK, max_bytes=4000):
+        assert data == DATA[each.start : each.start + each.length]
+        time.sleep(0.01)  # what may be fetched meanwhile is
+        most = max(most, site.sent - taken)
+        taken += each.length
+    assert 3000 < most <= 5000, most
+
+
 def test_an_object_is_read_forward_and_by_ranges(bucket: Bucket) -> None:
     url = bucket.put("a/x.bin", DATA)
     with open_remote(url, QUICK) as file:
@@ -303,7 +314,6 @@ def test_an_object_store_that_is_busy_or_cuts_is_waited_for(site: Site, monkeypa
         "s3.region": "us-east-1",
     }
     monkeypatch.setattr("millpond.storage._warehouses", {})
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # what botocore would repeat itself
     adopt({"s3://busy": keys})
     site.files["/busy/x"] = DATA
 

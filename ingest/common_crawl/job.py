@@ -14,13 +14,13 @@ import pyarrow as pa
 from millpond import faults
 from millpond.errors import InputError
 from millpond.ingest.common_crawl.index import Capture, captures
-from millpond.ingest.common_crawl.records import read_captures
+from millpond.ingest.common_crawl.records import Share, read_captures
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import identities
 from millpond.ingest.page import Row
 from millpond.ingest.publish import TABLES_WRITTEN, publish_pages
 from millpond.ingest.tasks import FilesRead, refuse_errors, tables_of
-from millpond.inputs import expand, open_input, refuse_changed, refuse_secrets
+from millpond.inputs import each_of, open_input, refuse_changed, refuse_secrets
 from millpond.lake import Lake
 from millpond.progress import spark_bar
 from millpond.publish import Outcome, Run
@@ -40,26 +40,28 @@ class IndexPart(NamedTuple):
 
 
 def ingest_common_crawl(lake: Lake, index: Sequence[str], config: IngestConfig) -> Outcome:
-    """Ingest the records that files of a columnar index select, see `config.common_crawl`.
+    """Ingest the records that files of a columnar index, as `expand` names them, select: see `config.common_crawl`.
 
     Raises:
         InputError: a file is missing, unreadable or no such index, or no page is found; nothing is published.
     """
     refuse_secrets(config.common_crawl.data)
-    files = identities(expand(index))
+    files = identities(index)
     run = Run(lake, "ingest", config, {f"index:{file}": identity for file, identity in files.items()})
     if release := run.released(standing=False):
         return run.unchanged(release)
     faults.point("before-data")
     spark = session("millpond ingest")
     tasks = spark.sparkContext.defaultParallelism
-    parts = [part for file, version in files.items() for part in _parts(file, version, tasks)]
-    connections = max(1, config.common_crawl.connections // tasks)
+    parts = [part for found in each_of(files.items(), lambda file: _parts(*file, tasks)) for part in found]
+    share = Share(
+        max(1, config.common_crawl.connections // tasks), max(1, config.common_crawl.max_bytes_in_flight // tasks)
+    )
 
     def fetch(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
         numbers = (number for batch in batches for number in batch["id"].to_pylist())
         return tables_of(
-            (row for number in numbers for row in _rows(parts[number], config, connections)), config.batch_bytes
+            (row for number in numbers for row in _rows(parts[number], config, share)), config.batch_bytes
         )
 
     with spark_bar("fetch", spark):
@@ -70,15 +72,14 @@ def ingest_common_crawl(lake: Lake, index: Sequence[str], config: IngestConfig) 
     return publish_pages(run, FilesRead(written.entries, counts["records"], counts["bytes"], {}))
 
 
-def _parts(file: str, version: str, tasks: int) -> Iterator[IndexPart]:
+def _parts(file: str, version: str, tasks: int) -> list[IndexPart]:
     with open_input(file, version) as opened:
         size = opened.seek(0, 2)
     step = max(_LEAST_PART, -(-size // tasks))
-    for start in range(0, max(size, 1), step):
-        yield IndexPart(file, version, start, start + step)
+    return [IndexPart(file, version, start, start + step) for start in range(0, max(size, 1), step)]
 
 
-def _rows(part: IndexPart, config: IngestConfig, connections: int) -> Iterator[Row]:
+def _rows(part: IndexPart, config: IngestConfig, share: Share) -> Iterator[Row]:
     """Rows of one part of the index, and last how many captures it selects and of how many bytes."""
     records = size = 0
 
@@ -91,7 +92,7 @@ def _rows(part: IndexPart, config: IngestConfig, connections: int) -> Iterator[R
 
     try:
         with open_input(part.file, part.version) as file:
-            yield from read_captures(counted(file), config, connections)
+            yield from read_captures(counted(file), config, share)
         refuse_changed(part.file, part.version)
     except InputError as error:
         yield "error", {"file": part.file, "detail": str(error)}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import tee
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from millpond.errors import InputError
 from millpond.ingest.common_crawl.index import Capture
@@ -22,15 +23,24 @@ from millpond.remote import Range, read_ranges
 from millpond.storage import is_url
 
 
+class Share(NamedTuple):
+    """What one task has of the limits of all of them."""
+
+    connections: int
+    """Records fetched at a time."""
+    max_bytes: int
+    """Bytes of records fetched, or being fetched, and not yet read; a larger record is alone in memory."""
+
+
 def read_captures(
-    captures: Iterable[Capture], config: IngestConfig, connections: int, patience: Patience = PATIENCE
+    captures: Iterable[Capture], config: IngestConfig, share: Share, patience: Patience = PATIENCE
 ) -> Iterator[Row]:
     """One row, a page or a reject, for each capture, in their order.
 
     Args:
         captures: what to fetch.
         config: where from, and what becomes a page.
-        connections: how many are fetched at a time; no more than twice as many are in memory.
+        share: how many are fetched at a time; no more than twice as many are in memory.
         patience: how long a failing fetch is repeated.
     """
     ahead, captures = tee(captures)
@@ -39,7 +49,7 @@ def read_captures(
         for capture in ahead
         if _unfit(capture, config) is None
     )
-    fetched = read_ranges(wanted, connections, patience)
+    fetched = read_ranges(wanted, share.connections, patience, share.max_bytes)
     for capture in captures:
         file = _file(capture, config)
         try:

@@ -8,7 +8,6 @@ carriage return alone, and the limit of 500 KiB.
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from protego import Protego
 from pydantic import BaseModel, ConfigDict
 
+from millpond.ingest.charset import byte_order_mark
 from millpond.ingest.crawl.fetch import Answer, Failure
 from millpond.ingest.crawl.links import canonical_url
 from millpond.ingest.crawl.signals import USE_LINES, Reservations
@@ -38,7 +38,6 @@ _LINE = re.compile(
 _SPELLING = re.compile(r"d[eis]+al+[oa]w")
 _MATCHED = {"allow": "Allow", "disallow": "Disallow", "crawldelay": "Crawl-delay"}
 _PRODUCT = re.compile(r"\*(?![^\s])|[A-Za-z0-9_-]+")
-_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
 class RobotsFile(BaseModel):
@@ -127,10 +126,7 @@ def product(agent: str) -> str:
 def robots_text(content: bytes) -> str:
     """The text of a robots.txt from its bytes."""
     content = content[:MAX_BYTES]
-    for mark, codec in _MARKS:
-        if content.startswith(mark):
-            return _clean(content[len(mark) :].decode(codec, "replace"))
-    return _clean(content.decode("utf-8", "replace"))
+    return _clean(content.decode(byte_order_mark(content) or "utf-8", "replace"))
 
 
 def _clean(text: str) -> str:

@@ -14,6 +14,7 @@ from itertools import islice
 from usp.objects.sitemap import AbstractIndexSitemap, AbstractSitemap, InvalidSitemap
 from usp.tree import sitemap_from_str
 
+from millpond.ingest.charset import byte_order_mark
 from millpond.ingest.crawl.links import canonical_url
 from millpond.ingest.http_body import decode_body
 from millpond.ingest.page import Rejected
@@ -21,7 +22,6 @@ from millpond.reasons import Reason
 
 MAX_ADDRESSES = 50_000
 _GZIP = b"\x1f\x8b"
-_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 # The parser logs each of its steps, and a broken sitemap of somebody's is no news of ours.
 logging.getLogger("usp").setLevel(logging.CRITICAL)
@@ -43,19 +43,12 @@ def read_sitemap(body: bytes, limit: int) -> Sitemap:
     """
     if body.startswith(_GZIP):
         body = decode_body(body, transfer_encoding=None, content_encoding="gzip", limit=limit)
-    tree = sitemap_from_str(_decoded(body))
+    tree = sitemap_from_str(body.decode(byte_order_mark(body) or "utf-8", "replace").lstrip())
     if isinstance(tree, InvalidSitemap):
         raise Rejected(Reason.NOT_A_PAGE, f"no sitemap: {tree.reason}")
     inner: list[AbstractSitemap] = list(tree.sub_sitemaps) if isinstance(tree, AbstractIndexSitemap) else []
     pages = () if inner else (page.url for page in tree.all_pages())
     return Sitemap(_canonical(pages), _canonical(each.url for each in inner))
-
-
-def _decoded(body: bytes) -> str:
-    for mark, codec in _MARKS:
-        if body.startswith(mark):
-            return body[len(mark) :].decode(codec, "replace")
-    return body.decode("utf-8", "replace").lstrip()
 
 
 def _canonical(urls: Iterable[str]) -> tuple[str, ...]:

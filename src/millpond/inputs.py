@@ -13,10 +13,10 @@ import gzip
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from millpond import remote
@@ -24,7 +24,10 @@ from millpond.errors import InputError
 from millpond.patience import repeated
 from millpond.storage import filesystem, is_url
 
-#: How many remote files are looked at at a time.
+Name = TypeVar("Name")
+Result = TypeVar("Result")
+
+#: How many files are looked at at a time.
 _AT_ONCE = 32
 _LIST_BYTES = 1 << 28
 _WEB = ("http://", "https://")
@@ -57,8 +60,13 @@ def identify(files: Iterable[str]) -> Iterator[tuple[str, str]]:
     Raises:
         InputError: a file is missing or cannot be read.
     """
+    yield from each_of(files, lambda file: (file, identity(file)))
+
+
+def each_of(files: Iterable[Name], look: Callable[[Name], Result]) -> Iterator[Result]:
+    """What `look` says of each file, in their order, many at a time."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:  # hashing and waiting leave the interpreter to others
-        yield from pool.map(lambda file: (file, identity(file)), files)
+        yield from pool.map(look, files)
 
 
 def identity(file: str) -> str:
@@ -160,7 +168,7 @@ def _remote(url: str) -> set[str]:
     refuse_secrets(url)
     if "::" in url:
         raise InputError(f"{url}: chained addresses are not read here: name the file itself")
-    system, name = filesystem(url)
+    system, name = filesystem(url, once=True)
     if url.startswith(_WEB):
         if "*" in parts.path:
             raise InputError(f"{url}: a web server lists no files: name them, or a list of them as @files.txt")

@@ -11,7 +11,7 @@ import io
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from millpond.errors import InputError
 from millpond.patience import PATIENCE, Patience, Repeats
@@ -79,11 +79,11 @@ class Range(NamedTuple):
 
 
 def read_ranges(
-    ranges: Iterable[Range], at_once: int = 16, patience: Patience = PATIENCE
+    ranges: Iterable[Range], at_once: int = 16, patience: Patience = PATIENCE, max_bytes: int = 1 << 28
 ) -> Iterator[tuple[Range, bytes | InputError]]:
     """Many ranges, in their order, `at_once` at a time; one that cannot be read comes as its error.
 
-    No more than twice as many are held in memory.
+    No more than twice as many are held in memory, and no more than `max_bytes`, if that is not less than one alone.
     """
 
     def one(wanted: Range) -> bytes | InputError:
@@ -94,18 +94,29 @@ def read_ranges(
 
     with ThreadPoolExecutor(at_once, thread_name_prefix="ranges") as pool:
         waiting: deque[tuple[Range, Future[bytes | InputError]]] = deque()
+        held = 0
         try:
             for wanted in ranges:
-                waiting.append((wanted, pool.submit(one, wanted)))
-                if len(waiting) >= 2 * at_once:
+                while waiting and (len(waiting) >= 2 * at_once or held + wanted.length > max_bytes):
                     first, done = waiting.popleft()
                     yield first, done.result()
+                    del done  # it has the bytes
+                    held -= first.length
+                waiting.append((wanted, pool.submit(one, wanted)))
+                held += wanted.length
             while waiting:
                 first, done = waiting.popleft()
                 yield first, done.result()
         finally:
             for _, left in waiting:
                 left.cancel()
+
+
+def read_until(file: BinaryIO, stop: int) -> None:
+    """Say that a file will be read up to `stop` and hardly further: then no more of a remote one is fetched ahead."""
+    raw = getattr(file, "raw", None)
+    if isinstance(raw, RemoteFile):
+        raw.read_until(stop)
 
 
 class RemoteFile(io.RawIOBase):
@@ -125,6 +136,7 @@ class RemoteFile(io.RawIOBase):
             self.stat = self._repeats.until_done(self._source.stat)
             if version is not None and str(self.stat) != version:
                 raise InputError(f"{url}: has changed since it was first looked at: {version} has become {self.stat}")
+            self._until = self.stat.size
         except BaseException:
             self.close()
             raise
@@ -172,6 +184,11 @@ class RemoteFile(io.RawIOBase):
             self._pool.shutdown(cancel_futures=True)
         super().close()
 
+    def read_until(self, stop: int) -> None:
+        """Fetch nothing behind `stop` before it is asked for, and then little."""
+        self._until = min(stop, self.stat.size)
+        self._source.until = stop if stop < self.stat.size else None
+
     def _load(self) -> None:
         """Make the block at the present position the present one, and begin to fetch the one behind it."""
         forward = self._position == self._start + len(self._data)
@@ -181,16 +198,17 @@ class RemoteFile(io.RawIOBase):
         else:
             if ahead and not ahead[1].cancel():
                 ahead[1].exception()  # a source serves one read at a time
+            forward = forward and self._position != self._until
             self._want = min(2 * self._want, _BLOCK) if forward else _FIRST_BLOCK
             self._data = self._block(self._position, self._want)
         self._start = self._position
         end = self._start + len(self._data)
-        if forward and self._start and end < self.stat.size:
+        if forward and self._start and end < self._until:
             self._want = min(2 * self._want, _BLOCK)
             self._ahead = end, self._pool.submit(self._block, end, self._want)
 
     def _block(self, start: int, length: int) -> bytes:
-        stop = min(start + length, self.stat.size)
+        stop = min(start + length, self._until if start < self._until else self.stat.size)
         pieces: list[bytes] = []
         at = start
         while at < stop:

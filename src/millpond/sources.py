@@ -49,6 +49,9 @@ class Status(OSError):
 class Source(Protocol):
     """One file, read by one thread at a time. Any call may fail and may be repeated."""
 
+    until: int | None
+    """No more is asked for than lies before this, or than a read wants; None where all may be asked for."""
+
     def stat(self) -> Stat: ...
 
     def read(self, start: int, stop: int) -> bytes:
@@ -73,7 +76,8 @@ class _Filesystem:
     """A file of any filesystem that fsspec knows."""
 
     def __init__(self, url: str) -> None:
-        self._system, self._name = filesystem(url)
+        self._system, self._name = filesystem(url, once=True)
+        self.until: int | None = None
         self._file: Any = None
 
     def stat(self) -> Stat:
@@ -112,9 +116,11 @@ class _Http:
     def __init__(self, url: str, patience: Patience) -> None:
         self._system, self._url = filesystem(url)
         self._stall = patience.stall_seconds
+        self.until: int | None = None
         self._stat: Stat | None = None
         self._answer: Any = None
         self._at = 0
+        self._end: int | None = None
         self._fault: Exception | None = None
 
     def stat(self) -> Stat:
@@ -126,9 +132,10 @@ class _Http:
         return self._stat
 
     def read(self, start: int, stop: int) -> bytes:
-        if self._answer is None or self._at != start:
+        if self._answer is None or self._at != start or (self._end is not None and stop > self._end):
             self.close()
-            self._call(self._open, start, None)
+            self._end = None if self.until is None else max(stop, self.until)
+            self._call(self._open, start, self._end)
         return cast(bytes, self._call(self._take, stop))
 
     def range(self, start: int, stop: int) -> bytes:

@@ -54,8 +54,12 @@ def adopted() -> dict[str, dict[str, str]]:
     return dict(_warehouses)
 
 
-def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
+def filesystem(url: str, *, once: bool = False) -> tuple[AbstractFileSystem, str]:
     """The filesystem of a URL, and the file's name there.
+
+    Args:
+        url: the file.
+        once: what fails is not repeated, for the caller repeats it, when the server asks for that.
 
     Raises:
         InputError: the scheme is unknown.
@@ -68,7 +72,7 @@ def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     under = [root for root in _warehouses if url == root or url.startswith(f"{root}/")]
     properties = tuple(sorted(_warehouses[max(under, key=len)].items())) if under else None
     try:
-        system = _connected(parts.scheme, f"{parts.scheme}://{parts.netloc}", properties, os.getpid())
+        system = _connected(parts.scheme, f"{parts.scheme}://{parts.netloc}", properties, once, os.getpid())
     except ImportError as error:
         package = _PACKAGES.get(parts.scheme)
         how = f"run `pip install '{package}'`" if package else known_implementations[parts.scheme].get("err", error)
@@ -77,11 +81,22 @@ def filesystem(url: str) -> tuple[AbstractFileSystem, str]:
 
 
 @lru_cache(maxsize=64)
-def _connected(scheme: str, root: str, properties: tuple[tuple[str, str], ...] | None, _: int) -> AbstractFileSystem:
+def _connected(
+    scheme: str, root: str, properties: tuple[tuple[str, str], ...] | None, once: bool, _: int
+) -> AbstractFileSystem:
     """One for all threads of a process, where fsspec's own cache has one a thread; a forked child has its own."""
     if properties is not None and scheme in SCHEME_TO_FS:
-        return FsspecFileIO(dict(properties)).get_fs(scheme)
-    return url_to_fs(root)[0]
+        system = FsspecFileIO(dict(properties)).get_fs(scheme)
+    else:
+        system = url_to_fs(root)[0]
+    if not once or scheme not in ("s3", "s3a"):
+        return system
+    # s3fs repeats some faults, and botocore below it others, neither as long after as the server asks for.
+    options: dict[str, Any] = dict(system.storage_options)
+    options["config_kwargs"] = {**options.get("config_kwargs", {}), "retries": {"total_max_attempts": 1}}
+    system = type(system)(*system.storage_args, **options)
+    system.retries = 1
+    return system
 
 
 # A lake's files

@@ -139,6 +139,6 @@ def test_a_dataset_is_ingested(lake: Lake, tmp_path: Path) -> None:
     for number, texts in enumerate((["one", None], ["two"])):
         pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), root / "data" / f"train-{number}.parquet")
     (root / "data" / "test-0.jsonl").write_text(json.dumps({"text": "heldout"}) + "\n")
-    outcome = ingest_files(lake, [str(root)], IngestConfig())
+    outcome = ingest_files(lake, with_datasets([str(root)], TextConfig()), IngestConfig())
     assert outcome.counts == {"in": 3, "out": 2, "rejected bad_row": 1}
     assert sorted(lake.read("web.pages", ["body"])["body"].to_pylist()) == [b"one", b"two"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,12 +70,42 @@ def test_each_is_read_in_bounded_memory(files: dict[str, Path]) -> None:
         ]
 
 
+def workers() -> list[Path]:
+    """This machine's view of the session's Python workers: forks of a daemon that is Java's child."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            if b"pyspark.daemon" in (status.parent / "cmdline").read_bytes() and os.getpid() in ancestors(status):
+                found.append(status.parent)
+    return found
+
+
+def ancestors(status: Path) -> Iterator[int]:
+    while (parent := int(status.read_text().split("PPid:")[1].split()[0])) > 1:
+        yield parent
+        status = Path(f"/proc/{parent}/status")
+
+
+def memory(kind: str) -> dict[Path, int]:
+    """Bytes of memory of each worker: `VmRSS` now, `VmHWM` at most."""
+    found = {}
+    for worker in workers():
+        with suppress(OSError):
+            found[worker] = int((worker / "status").read_text().split(f"{kind}:")[1].split()[0]) << 10
+    return found
+
+
 def test_a_job_over_all_of_them_and_good_files_succeeds(
     files: dict[str, Path], lake: Lake, tmp_path: Path, spark: SparkSession
 ) -> None:
     good = [(f"http://good.example/{n}", b"<p>Page %d" % n) for n in range(10)]
     paths = [write_warc(tmp_path / "a good.warc.gz", good[:5]), write_warc(tmp_path / "z good.warc.gz", good[5:])]
+    before = memory("VmRSS")  # of workers that other jobs left
+    for worker in before:
+        (worker / "clear_refs").write_text("5")
     outcome = ingest_files(lake, [*map(str, paths), *map(str, files.values())], IngestConfig())
+    peaks = [peak - before.get(worker, 0) for worker, peak in memory("VmHWM").items()]
+    assert len(peaks) > 1 and max(peaks) < LIMIT, peaks
     rejects = lake.read("web.rejects").to_pylist()
     expected = hostile_warcs()
     for name, path in files.items():

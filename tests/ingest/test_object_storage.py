@@ -16,6 +16,7 @@ import fsspec
 import pytest
 from archives import write_warc
 from cluster import environment
+from crawl_index import index_file
 from pyiceberg.utils.config import Config
 from pyspark.sql import SparkSession
 from warcio.archiveiterator import ArchiveIterator
@@ -23,8 +24,11 @@ from web_files import CANARY, Bucket, serve_bucket
 from websites import links, site
 
 from millpond.errors import LakeError
+from millpond.ingest.common_crawl.job import ingest_common_crawl
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.job import ingest_files
+from millpond.ingest.read import plan
+from millpond.inputs import expand, identify
 from millpond.lake import Lake
 from millpond.spark import read_files
 from millpond.storage import _connected, adopt
@@ -46,7 +50,7 @@ class Cloud:
     def settings(self) -> dict[str, str]:
         """What a person would have in their environment."""
         found = self.bucket.environment()
-        for name in ("pond", "clean", "new", "crawl"):
+        for name in ("pond", "clean", "new", "crawl", "cc"):
             found |= {
                 f"PYICEBERG_CATALOG__{name.upper()}__{key}": value
                 for key, value in {
@@ -100,7 +104,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="module")
-def pond(cloud: Cloud) -> Lake:
+def pond(cloud: Cloud, spark: SparkSession) -> Lake:
     """The lake that the inputs make where the first run is killed between its data and their publishing."""
     fired = cloud.folder / "fired"
     killed = cloud.ingest("pond", MILLPOND_FAULT="before-release:kill", MILLPOND_FAULT_LOG=str(fired))
@@ -108,10 +112,11 @@ def pond(cloud: Cloud) -> Lake:
     assert any(key.startswith("pond/web/pages/data/") for key in cloud.bucket.objects())
     lake = Lake.open("catalog:pond", create=False)
     assert lake.release() is None
-    done = cloud.ingest("pond", TMPDIR=str(cloud.folder))
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["counts"] == COUNTS
-    assert CANARY not in done.stdout + done.stderr + killed.stdout + killed.stderr
+    assert CANARY not in killed.stdout + killed.stderr
+    # This session's tasks have not the environment of the jobs: the inputs are reached like a warehouse.
+    keys = {"s3.endpoint": cloud.bucket.endpoint, "s3.access-key-id": "me", **SECRET}
+    adopt({"s3://cloud/in": keys, "s3://cloud/index": keys})
+    assert ingest_files(lake, expand(cloud.inputs), IngestConfig()).counts == COUNTS
     return lake
 
 
@@ -128,12 +133,34 @@ def test_input_and_lake_in_object_storage(cloud: Cloud, pond: Lake) -> None:
 
 
 def test_a_run_after_a_kill_ends_in_the_same_tables(cloud: Cloud, pond: Lake, spark: SparkSession) -> None:
-    # This session's tasks have not the environment of the jobs: the inputs are reached like a warehouse.
-    adopt({"s3://cloud/in": {"s3.endpoint": cloud.bucket.endpoint, "s3.access-key-id": "me", **SECRET}})
+    """The archives are read in parts, which shows nowhere."""
     clean = Lake.open("catalog:clean")
-    assert ingest_files(clean, cloud.inputs, IngestConfig()).counts == COUNTS
+    files = expand(cloud.inputs)
+    assert len(plan(dict(identify(files)), 400)) > 5
+    assert ingest_files(clean, files, IngestConfig(split_bytes=400)).counts == COUNTS
     for table in ("web.pages", "web.rejects"):
         assert pond.digest(table) == clean.digest(table) and pond.rows(table) == clean.rows(table)
+
+
+def test_single_records_by_an_index_in_the_bucket(cloud: Cloud, pond: Lake, spark: SparkSession) -> None:
+    pages = [page for page in pond.read("web.pages").to_pylist() if page["source_length"] is not None]
+    places = [
+        {
+            "url_surtkey": page["url"],
+            "url": page["url"],
+            "warc_filename": page["source_file"].removeprefix("s3://cloud/"),
+            "warc_record_offset": page["source_offset"],
+            "warc_record_length": page["source_length"],
+        }
+        for page in pages
+    ]
+    index = cloud.bucket.put("index/index.parquet", index_file(places))
+    lake = Lake.open("catalog:cc")
+    config = {"data": "s3://cloud", "media_types": [], "statuses": []}
+    done = ingest_common_crawl(lake, [index], IngestConfig.from_mapping({"common_crawl": config}, "test"))
+    assert done.counts == {"in": len(pages), "out": len(pages)} and len(pages) == 8
+    found = lake.read("web.pages").to_pylist()
+    assert sorted(found, key=lambda page: page["url"]) == sorted(pages, key=lambda page: page["url"])
 
 
 def test_what_a_run_keeps_is_in_the_lake(cloud: Cloud, pond: Lake) -> None:

@@ -108,12 +108,14 @@ def without_padding(items: list[Item]) -> list[Item]:
     return [item for item in items if not isinstance(item, Padding)]
 
 
-def test_a_clean_file_is_read_once() -> None:
-    data = b"".join(member(page(number, 20_000)) for number in range(60))
+@pytest.mark.parametrize("codec", PACKERS)
+def test_a_clean_file_is_read_once(codec: str) -> None:
+    data = b"".join(PACKERS[codec](page(number, 20_000)) for number in range(60))
+    name = f"x.warc{SUFFIX[codec]}"
     for size in (100_000, 250_000, 700_000):
-        items, rounds = read_in_parts(data, "x.warc.gz", size)
-        assert items == serial(data, "x.warc.gz") and rounds == 1
-        parts = Part("x", "x.warc.gz", 0, len(data), 0, len(data)).cut(size)
+        items, rounds = read_in_parts(data, name, size)
+        assert items == serial(data, name) and rounds == 1
+        parts = Part("x", name, 0, len(data), 0, len(data)).cut(size)
         guessed = [part.bounds(Archive(Window(io.BytesIO(data)), part.name))[0] for part in parts]
         assert len(guessed) > 1 and None not in guessed[:-1]
 
@@ -141,6 +143,23 @@ def test_a_member_made_to_look_like_a_chain_is_found_out() -> None:
     again = set()
     for size in range(20_000, 120_000, 7_777):
         found, rounds = read_in_parts(data, "x.warc.gz", size)
+        assert found == items
+        again.add(rounds)
+    assert max(again) > 1
+
+
+def test_a_plain_archive_in_a_plain_record_is_a_wrong_guess_that_is_found_out() -> None:
+    """It is longer than what a guess is judged by; records behind damage begin where that is judged by more."""
+    inner = b"".join(page(100 + n, 20_000) for n in range(80))
+    assert len(inner) > 1 << 20
+    pages = [page(n, 20_000) for n in range(20)]
+    pages[12] = b"-" + pages[12]
+    data = b"".join([*pages[:8], record(99, HTML + b"\r\n" + inner), *pages[8:]])
+    items = serial(data, "x.warc")
+    assert [type(item) for item in items].count(WarcRecord) == 20
+    again = set()
+    for size in range(150_000, 700_000, 77_777):
+        found, rounds = read_in_parts(data, "x.warc", size)
         assert found == items
         again.add(rounds)
     assert max(again) > 1

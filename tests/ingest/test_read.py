@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import fsspec
 import pytest
 import zstandard
 from archives import write_warc
-from warcs import member, record
+from warcs import member, record, stored
+from web_files import Handler, Site, serve_files
 
+from millpond import remote
 from millpond.errors import InputError
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.page import Row
@@ -53,6 +57,37 @@ def test_other_files_are_archives_and_errors_are_rows(tmp_path: Path) -> None:
     assert tag == "error" and row["detail"].endswith("x.warc.gz: no such file")
     with pytest.raises(InputError, match="no such file"):
         plan({str(good): None}, 1 << 30)
+
+
+def test_files_of_a_web_server_are_looked_at_together() -> None:
+    """A list of ten thousand would else take as many round trips."""
+    names = [f"/{number}.{kind}" for number in range(40) for kind in ("warc.gz", "jsonl")]
+
+    def slowly(number: int, handler: Handler) -> bool:
+        time.sleep(0.02)
+        return False
+
+    with serve_files(Site(dict.fromkeys(names, b"12345"), slowly)) as site:
+        parts = plan({site.url + name: None for name in names}, 1 << 20)
+    assert [part.path for part in parts] == [site.url + name for name in names[::2] + names[1::2]]
+    assert {part.end for part in parts} == {5}
+    assert len(site.log) == len(names) and 8 < site.most_open <= 32
+
+
+def test_a_part_of_a_remote_file_is_all_that_is_fetched() -> None:
+    """But for its beginning and its end, which are looked for, and the first bytes, which say what the file is."""
+    noise = [random.Random(number).randbytes(40_000) for number in range(50)]
+    data = b"".join(stored(record(number, noise[number % 50], kind="request")) for number in range(800))
+    with serve_files(Site({"/x.warc.gz": data}, chunk=1 << 14)) as site:
+        url = f"{site.url}/x.warc.gz"
+        parts = plan({url: remote.identity(url)}, 8 << 20)
+        records = 0
+        for part in parts:
+            site.sent = 0
+            [*_, (tag, row)] = read_rows(part, IngestConfig())
+            assert tag == "file" and 0 < site.sent - row["bytes"] < 6 << 20, (part, site.sent, row)
+            records += row["records"]
+    assert len(parts) == 4 and records == 800
 
 
 def test_reading_needs_no_spark() -> None:

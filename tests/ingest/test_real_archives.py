@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,9 @@ from fastwarc.warc import ArchiveIterator as FastIterator
 from warcio.archiveiterator import ArchiveIterator
 from warcio.exceptions import ArchiveLoadFailed
 
+from millpond.ingest.config import WarcConfig
 from millpond.ingest.parts import archives
+from millpond.ingest.warc import read_warc
 from millpond.ingest.warc_records import Archive, Damage, WarcRecord
 from millpond.ingest.window import Window
 
@@ -297,3 +300,119 @@ def test_ranges_of_every_file_cover_it(test_data: Path) -> None:
                     assert item.offset == place or (shared and item.offset > place), (path, item)
                     place, shared = item.offset + (item.length or 0), item.length is None
                 assert place == part.end or shared or part.refused, path
+
+
+#: What becomes of all records, and damaged ranges, of each project's files.
+OUTCOMES = {
+    "chatnoir_chatnoir-resiliparse": {"page": 77, "not_a_page": 112, "damaged": 1},
+    "commoncrawl_whirlwind-python": {"page": 4, "not_a_page": 12},
+    "iipc_jwarc": {"page": 1, "not_a_page": 1},
+    "iipc_webarchive-commons": {"page": 16, "not_a_page": 56, "http_status": 18},
+    "internetarchive_warc": {"page": 1, "not_a_page": 2},
+    "jhove": {"page": 24, "not_a_page": 43, "damaged": 52, "revisit_unresolved": 1},
+    "slyrz_warc": {"not_a_page": 53},
+    "webrecorder_cdxj-indexer": {"page": 1, "not_a_page": 8, "damaged": 1, "revisit_unresolved": 1},
+    "webrecorder_pywb": {
+        "page": 28,
+        "not_a_page": 249,
+        "http_status": 8,
+        "damaged": 24,
+        "revisit_unresolved": 138,
+    },
+    "webrecorder_warcio": {"page": 6, "not_a_page": 32, "damaged": 3, "revisit_unresolved": 3},
+    "webrecorder_warcio.js": {
+        "page": 2,
+        "not_a_page": 15,
+        "http_status": 1,
+        "damaged": 1,
+        "revisit_unresolved": 1,
+    },
+}
+
+
+def test_every_record_becomes_a_page_or_a_reject(test_data: Path) -> None:
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for path in sorted(path for path in (test_data / "warc").rglob("*") if path.is_file()):
+        rows = list(read_warc(str(path), WarcConfig()))
+        outcome = Counter[str]()
+        for tag, row in rows:
+            outcome[row.get("reason", tag)] += row.get("records", 1)
+        found[path.relative_to(test_data / "warc").parts[0]] += outcome
+        assert outcome.pop("file") == outcome.total(), path
+        assert sum(row["bytes"] for tag, row in rows if tag == "file") <= path.stat().st_size
+    for outcome in found.values():
+        del outcome["file"]
+    assert found == OUTCOMES
+
+
+#: Address and digest of the payload, without its encodings; None where no page is made of it.
+Payload = tuple[str, str | None]
+_PAYLOADS = ("response", "resource", "conversion")
+
+
+def our_payloads(path: Path) -> list[Payload]:
+    """What the rows of a file have, in their order."""
+    rows = [row for tag, row in read_warc(str(path), WarcConfig()) if tag in ("page", "reject")]
+    rows = [row for row in rows if not row.get("reason", "").startswith("revisit")]
+    return [(row["url"] or "", None if "reason" in row else hashlib.sha1(row["body"]).hexdigest()) for row in rows]
+
+
+def payloads_by_warcio(path: Path) -> list[Payload]:
+    """The same by warcio."""
+    with path.open("rb") as file:
+        return [
+            (
+                (record.rec_headers.get_header("WARC-Target-URI") or "").strip("<> "),
+                hashlib.sha1(record.content_stream().read()).hexdigest(),
+            )
+            for record in ArchiveIterator(file)
+            if record.rec_type.lower() in _PAYLOADS
+        ]
+
+
+def payloads_by_fastwarc(path: Path) -> list[Payload]:
+    """The same by fastwarc."""
+    with path.open("rb") as file:
+        return [
+            (
+                (record.headers.get("WARC-Target-URI") or "").strip("<> "),
+                hashlib.sha1(record.reader.read()).hexdigest(),
+            )
+            for record in FastIterator(file, auto_decode="all")
+            if (record.headers.get("WARC-Type") or "").lower() in _PAYLOADS
+        ]
+
+
+#: Files whose records are the same and whose payloads are not, by reader, and why.
+OTHER_PAYLOADS = {
+    "fastwarc chatnoir_chatnoir-resiliparse/clueweb-quirk.warc.gz": (
+        "Heads of HTTP end in LF LF; it goes on to the first CR LF CR LF, inside the page."
+    ),
+    "fastwarc webrecorder_pywb/iana.warc.gz": "Chunked by its head and not in fact; it stops with an error.",
+    "fastwarc jhove/invalid-warcheaderversion-20.warc": "Nothing but a line end: none, and one reject that says so.",
+}
+
+
+def test_payloads_are_those_of_other_readers_and_in_their_order(test_data: Path) -> None:
+    folder = test_data / "warc"
+    known = {name: outcome for one in DIFFERENCES for name, outcome in one.files.items()}
+    compared, other = Counter[str](), set()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder))
+        _, damaged, differing = known.get(name, (0, 0, ""))
+        mine = our_payloads(path)
+        for reader, payloads in (("warcio", payloads_by_warcio), ("fastwarc", payloads_by_fastwarc)):
+            if damaged or reader in differing:
+                continue
+            try:
+                theirs = payloads(path)
+            except OSError:
+                theirs = []
+            if [uri for uri, _ in mine] != [uri for uri, _ in theirs] or any(
+                digest not in (None, seen) for (_, digest), (_, seen) in zip(mine, theirs, strict=True)
+            ):
+                other.add(f"{reader} {name}")
+            else:
+                compared[reader] += sum(digest is not None for _, digest in mine)
+    assert other == OTHER_PAYLOADS.keys()
+    assert compared["warcio"] > 100 and compared["fastwarc"] > 80, compared

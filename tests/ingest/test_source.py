@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from archives import write_warc
 from warcs import HTML, member, record
+from web_files import Site, serve_files
 
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.source import RecordSource
@@ -35,20 +36,22 @@ def test_pages_rejects_counts_and_errors(tmp_path: Path, spark: SparkSession) ->
     assert damage.file.endswith("3.warc.gz") and "no gzip data where a member should begin" in damage.detail
 
 
-def test_a_large_archive_is_many_partitions(tmp_path: Path, spark: SparkSession) -> None:
-    path = tmp_path / "large.warc.gz"
+def test_a_large_archive_of_a_web_server_is_many_partitions(spark: SparkSession) -> None:
     noise = [random.Random(number).randbytes(10_000).hex().encode() for number in range(80)]
     requests = [member(record(number, b"GET / HTTP/1.1", kind="request")) for number in range(80)]
     pages = [member(record(number, HTML + b"\r\n<p>" + text)) for number, text in enumerate(noise)]
-    path.write_bytes(b"".join(part for both in zip(pages, requests, strict=True) for part in both))
+    data = b"".join(part for both in zip(pages, requests, strict=True) for part in both)
     spark.dataSource.register(RecordSource)
     config = IngestConfig(split_bytes=100_000)
-    frame = spark.read.format("millpond").option("config", config.model_dump_json()).load(str(path))
-    assert frame.rdd.getNumPartitions() > 5
-    rows = frame.collect()
+    reader = spark.read.format("millpond").option("config", config.model_dump_json())
+    with serve_files(Site({"/large.warc.gz": data})) as site:
+        frame = reader.load(f"{site.url}/large.warc.gz")
+        assert frame.rdd.getNumPartitions() > 5
+        rows = frame.collect()
+        assert len({line.split()[2] for line in site.log}) > 5, "by ranges"
     urls = sorted(int(row.url.rpartition("/")[2]) for row in rows if row.kind == "page")
     assert urls == list(range(80))
     counts = [row for row in rows if row.kind == "file"]
     assert sum(row.records for row in counts) == 160
-    assert sum(row.bytes for row in counts) == path.stat().st_size
+    assert sum(row.bytes for row in counts) == len(data)
     assert sum(row.records for row in rows if row.kind == "reject") == 80

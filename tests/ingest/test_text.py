@@ -138,13 +138,25 @@ def test_a_wrong_column_name_is_an_error_that_names_the_columns(tmp_path: Path) 
     pq.write_table(pa.table({"content": ["x"], "id": [1]}), table)
     with pytest.raises(InputError, match="no column 'text'; its columns are: content, id"):
         list(read_text(str(table), TextConfig()))
-    with pytest.raises(InputError, match="no column 'where'"):
-        list(read_text(str(table), TextConfig(text_column="content", url_column="where")))
+    for each in (path, table):
+        with pytest.raises(InputError, match="no column 'where'"):
+            list(read_text(str(each), TextConfig(text_column="content", url_column="where")))
 
 
-def test_names_of_columns_are_remembered_only_until_a_text_is_found(tmp_path: Path) -> None:
+def test_columns_that_appear_late_are_read(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_bytes(lines({"text": "first"}, *({f"{n}-{'k' * 500}": 1} for n in range(5000))))
+    path.write_bytes(
+        lines(*[{"id": n} for n in range(1000)], {"text": "a"}, {"text": "b", "link": "https://h.test/b"})
+    )
+    pages, rejects = read(path, url_column="link")
+    assert [page["url"] for page in pages] == [f"{path.as_uri()}#1000", "https://h.test/b"]
+    assert [row["offset"] for row in rejects] == list(range(1000))
+    assert {row["detail"] for row in rejects} == {"text is missing or null, not a text"}
+
+
+def test_only_a_few_names_of_columns_are_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(lines(*({f"{n}-{'k' * 500}": 1} for n in range(5000)), {"text": "last"}))
     tracemalloc.start()
     try:
         rows = sum(row.get("records", 1) for tag, row in read_text(str(path), TextConfig()) if tag != "file")

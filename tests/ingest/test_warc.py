@@ -31,6 +31,9 @@ class Read:
         self.file = rows[-1][1]
         assert self.file["records"] == len(self.pages) + sum(row["records"] for row in self.rejects)
         assert self.file["bytes"] == path.stat().st_size
+        lengths = [*(row["source_length"] for row in self.pages), *(row["length"] for row in self.rejects)]
+        claimed = sum(length or 0 for length in lengths) + self.file["padding"] + self.file["shared"]
+        assert claimed == self.file["bytes"]
         told_by = ("file", "offset", "url", "reason", "detail")
         keys = [tuple(row[name] for name in told_by) for row in self.rejects]
         assert len(keys) == len(set(keys))
@@ -93,7 +96,9 @@ def test_several_records_in_a_member_and_a_record_in_several_members(
     whole = b"".join(FIVE)
     together = Read(write(pack(whole)))
     assert together.urls == ["0", "1", "2", "3", "4"]
-    assert {page["source_offset"] for page in together.pages} == {0}
+    # what is marked of them: that none has a range of its own
+    assert {(page["source_offset"], page["source_length"]) for page in together.pages} == {(0, None)}
+    assert together.file["shared"] == together.file["bytes"]
     blocks = b"".join(pack(whole[i : i + 100]) for i in range(0, len(whole), 100))
     assert Read(write(blocks + pack(b""))).urls == ["0", "1", "2", "3", "4"]
 
@@ -267,6 +272,7 @@ def test_pages_have_an_address_with_a_scheme_in_lower_case(target: str, write: C
     [
         (b"", "an empty file"),
         (member(b""), "holds no records"),
+        (member(b"\r\n") * 3, "holds no records"),
         (b"just text in a file named .warc.gz", "no gzip data where a member should begin, but b'just text "),
         (member(b"<html>" * 9), "no WARC record begins here, but b'<html>"),
         (b"PK\x03\x04", "ZIP: not read here"),

@@ -261,7 +261,11 @@ def test_a_clean_file_is_read_forward_once() -> None:
 
 @pytest.mark.parametrize("sure", [True, False])
 def test_an_end_that_neither_checksum_nor_size_confirms_is_not_believed(sure: bool) -> None:
-    """A member can seem to end in the middle of another one, right before an archive that lies there."""
+    """A member can seem to end in the middle of another one, right before an archive that lies there.
+
+    Then its archive comes out only if four bytes of size or checksum fit as well, as they do in a member that is
+    damaged and whose end is its own: members that are damaged one after the other are told apart by that.
+    """
     size = (8).to_bytes(4, "little") if sure else b"\xee" * 4
     false_end = member(b"whatever")[:-8] + b"\xee" * 4 + size
     data = member(page(0)) + false_end + INNER[: len(INNER) // 2] + b"the rest" + member(page(1)) + member(page(2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from warcs import checksum_off, member, record
 from web_files import Handler, Site, serve_files
 
 from millpond.ingest.common_crawl.index import Capture
-from millpond.ingest.common_crawl.records import read_captures
+from millpond.ingest.common_crawl.records import Share, read_captures
 from millpond.ingest.config import IngestConfig
 from millpond.ingest.read import plan, read_rows
 from millpond.patience import Patience
@@ -43,7 +44,7 @@ def config(data: str, **settings: Any) -> IngestConfig:
 
 
 def fetched(site: Site, captures: list[Capture], connections: int = 4) -> list[tuple[str, dict[str, Any]]]:
-    return list(read_captures(captures, config(site.url), connections, QUICK))
+    return list(read_captures(captures, config(site.url), Share(connections, 1 << 28), QUICK))
 
 
 def test_the_same_pages_as_from_the_whole_file(site: Site) -> None:
@@ -65,15 +66,14 @@ def test_pages_of_a_folder(tmp_path: Path, site: Site) -> None:
     path = tmp_path / "my snapshot" / FILE
     path.parent.mkdir(parents=True)
     path.write_bytes(b"".join(MEMBERS))
-    rows = list(read_captures(CAPTURES, config(str(tmp_path / "my snapshot")), 4))
+    rows = list(read_captures(CAPTURES, config(str(tmp_path / "my snapshot")), Share(4, 1 << 28)))
     assert {row["source_file"] for _, row in rows} == {str(path)}
     assert [row["page_id"] for _, row in rows] == [row["page_id"] for _, row in fetched(site, CAPTURES)]
 
 
 def test_no_more_connections_than_are_allowed(site: Site) -> None:
     def slowly(number: int, handler: Handler) -> bool:
-        handler.site.lock.acquire(timeout=0.01)
-        handler.site.lock.release()
+        time.sleep(0.02)
         return False
 
     site.fault = slowly
@@ -160,5 +160,5 @@ def test_a_damaged_record_is_a_reject(tmp_path: Path) -> None:
     path = tmp_path / FILE
     path.parent.mkdir(parents=True)
     path.write_bytes(b"".join(members))
-    rows = list(read_captures(places(members), config(str(tmp_path)), 2))
+    rows = list(read_captures(places(members), config(str(tmp_path)), Share(2, 1 << 28)))
     assert [(kind, row.get("reason")) for kind, row in rows] == [("page", None), ("reject", "damaged"), ("page", None)]
