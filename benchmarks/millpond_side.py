@@ -25,6 +25,7 @@ from spark_events import event_settings, shuffled_bytes
 
 import millpond.curate.job as curate_job
 import millpond.ingest.job as ingest_job
+import millpond.ingest.publish as ingest_publish
 from millpond.curate.config import CurateConfig
 from millpond.curate.times import Times
 from millpond.ingest.config import IngestConfig
@@ -54,10 +55,10 @@ class Clock:
 
 
 @contextmanager
-def watched(job: ModuleType, stage: str, clock: Clock) -> Iterator[None]:
-    """Time a stage as a whole, each part that it shows progress for, and its audits."""
-    shown: Callable[[str, SparkSession], Any] = job.spark_bar
-    gate: Callable[..., Audit] = job.gate
+def watched(reading: ModuleType, publishing: ModuleType, stage: str, clock: Clock) -> Iterator[None]:
+    """Time a stage as a whole, each part that it shows progress for, and its audits; by the modules that do them."""
+    shown: Callable[[str, SparkSession], Any] = reading.spark_bar
+    gate: Callable[..., Audit] = publishing.gate
 
     @contextmanager
     def timed_bar(title: str, spark: SparkSession) -> Iterator[None]:
@@ -74,8 +75,8 @@ def watched(job: ModuleType, stage: str, clock: Clock) -> Iterator[None]:
         return judge
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(job, "spark_bar", timed_bar))
-        stack.enter_context(patch.object(job, "gate", timed_gate))
+        stack.enter_context(patch.object(reading, "spark_bar", timed_bar))
+        stack.enter_context(patch.object(publishing, "gate", timed_gate))
         stack.enter_context(clock.time(stage))
         yield
 
@@ -98,9 +99,9 @@ def main() -> None:
     with clock.time("start"):
         spark = session("millpond benchmark", {"spark.master": f"local[{options.workers}]", **event_settings(events)})
     lake = Lake.open(options.lake)
-    with watched(ingest_job, "ingest", clock):
+    with watched(ingest_job, ingest_publish, "ingest", clock):
         ingested = ingest_job.ingest_files(lake, options.warcs, IngestConfig())
-    with watched(curate_job, "curate", clock):
+    with watched(curate_job, curate_job, "curate", clock):
         curated = curate_job.curate(lake, config)
     spark.stop()  # the log of its events is whole
     steps = Times.read(lake.run_folder(curated.run_id))

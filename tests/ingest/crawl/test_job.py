@@ -28,6 +28,7 @@ from millpond.ingest.config import IngestConfig, SiteConfig
 from millpond.ingest.crawl.folder import OWN
 from millpond.ingest.crawl.job import crawl_sites
 from millpond.ingest.job import ingest_files
+from millpond.inputs import expand
 from millpond.lake import Lake
 from millpond.spark import write_tables
 
@@ -97,7 +98,7 @@ def test_every_reachable_page_is_stored_once_and_politely(lake: Lake, tmp_path: 
             assert hashlib.sha256(record.content_stream().read()).hexdigest() == page["payload_digest"]
     # Read as an archive like others it gives the same pages, and beside them the robots.txt of each host.
     second = Lake.open(str(tmp_path / "second"))
-    ingest_files(second, [f"{tmp_path}/archive/test/*.warc.gz"], IngestConfig())
+    ingest_files(second, expand([f"{tmp_path}/archive/test/*.warc.gz"]), IngestConfig())
     columns = ["url", "payload_digest", "fetched_at", "page_id"]
     read = {tuple(row.values()) for row in second.read("web.pages", columns).to_pylist()}
     pages = {tuple(row.values()) for row in lake.read("web.pages", columns).to_pylist()}
