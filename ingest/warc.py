@@ -172,7 +172,7 @@ def target_of(record: WarcRecord) -> str:
 
 def _page_fields(record: WarcRecord, block: bytes, url: str, config: WarcConfig) -> dict[str, Any]:
     """Status, media type, charset and body of the page a record holds."""
-    scheme = url.partition(":")[0]
+    scheme, _, rest = url.partition(":")
     if scheme not in _PAGE_SCHEMES:
         raise Rejected(Reason.NOT_A_PAGE, f"{scheme[:40]}: address")
     if "warc-segment-number" in record.headers:
@@ -184,6 +184,8 @@ def _page_fields(record: WarcRecord, block: bytes, url: str, config: WarcConfig)
         status, headers, body = _parse_http(block, config.max_header_bytes)
         if status != 200:
             raise Rejected(Reason.HTTP_STATUS, str(status))
+    if rest.removeprefix("//").partition("/")[2] == "robots.txt":  # archives of crawls keep them
+        raise Rejected(Reason.NOT_A_PAGE, "robots.txt")
     media_type, label = parse_content_type(next(iter(headers.get("content-type", ())), None))
     if media_type and media_type not in config.media_types:
         raise Rejected(Reason.NOT_A_PAGE, media_type)

@@ -307,9 +307,9 @@ OUTCOMES = {
     "chatnoir_chatnoir-resiliparse": {"page": 77, "not_a_page": 112, "damaged": 1},
     "commoncrawl_whirlwind-python": {"page": 4, "not_a_page": 12},
     "iipc_jwarc": {"page": 1, "not_a_page": 1},
-    "iipc_webarchive-commons": {"page": 16, "not_a_page": 56, "http_status": 18},
+    "iipc_webarchive-commons": {"page": 13, "not_a_page": 59, "http_status": 18},
     "internetarchive_warc": {"page": 1, "not_a_page": 2},
-    "jhove": {"page": 24, "not_a_page": 43, "damaged": 52, "revisit_unresolved": 1},
+    "jhove": {"page": 3, "not_a_page": 64, "damaged": 52, "revisit_unresolved": 1},
     "slyrz_warc": {"not_a_page": 53},
     "webrecorder_cdxj-indexer": {"page": 1, "not_a_page": 8, "damaged": 1, "revisit_unresolved": 1},
     "webrecorder_pywb": {
