@@ -18,8 +18,8 @@ from millpond.reasons import Reason
 csv.field_size_limit(1 << 30)
 
 
-def csv_rows(stream: MemberStream, delimiter: str, max_row_bytes: int) -> Iterator[list[str] | Rejected]:
-    """The rows in order, the header first; blank lines are none."""
+def csv_rows(stream: MemberStream, delimiter: str, max_row_bytes: int) -> Iterator[tuple[list[str] | Rejected, int]]:
+    """The rows in order, the header first, each with its bytes; a blank line is a row without fields."""
     lines = _Lines(stream, max_row_bytes)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
@@ -29,16 +29,15 @@ def csv_rows(stream: MemberStream, delimiter: str, max_row_bytes: int) -> Iterat
         except StopIteration:
             return
         except Rejected as problem:
-            yield problem
+            yield problem, lines.size
         except csv.Error as error:
-            yield Rejected(Reason.BAD_ROW, f"not CSV: {error}")
+            yield Rejected(Reason.BAD_ROW, f"not CSV: {error}"), lines.size
         except StreamDamage as damage:
             detail = f"{damage.detail}, in the member at byte {damage.offset}; nothing after it was read"
-            yield Rejected(Reason.DAMAGED, detail)
+            yield Rejected(Reason.DAMAGED, detail), lines.size
             return
         else:
-            if fields:
-                yield fields
+            yield fields, lines.size
 
 
 class _Lines:

@@ -54,11 +54,10 @@ def publish_pages(run: Run, read: FilesRead) -> Outcome:
         run.ledger.add("records", "in", records)
         run.ledger.add("records", "out", sum(entry.rows for entry in pages))
         run.ledger.add_all("records", "rejected", sums_by_reason(staged[WEB_REJECTS.name], "records"))
-        if read.bytes:  # of tables of texts there are only rows
-            run.ledger.add("bytes", "in", read.bytes)
-            run.ledger.add("bytes", "out", sum_of(pages, "source_length"))
-            run.ledger.add_all("bytes", "rejected", sums_by_reason(staged[WEB_REJECTS.name], "length"))
-            run.ledger.add_all("bytes", "transformed", {name: n for name, n in read.unclaimed.items() if n})
+        run.ledger.add("bytes", "in", read.bytes)
+        run.ledger.add("bytes", "out", sum_of(pages, "source_length"))
+        run.ledger.add_all("bytes", "rejected", sums_by_reason(staged[WEB_REJECTS.name], "length"))
+        run.ledger.add_all("bytes", "transformed", {name: n for name, n in read.unclaimed.items() if n})
 
     release = run.publish(gate(lake), rebase=drop_known)
     return run.done(release, "records")

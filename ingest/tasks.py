@@ -38,7 +38,7 @@ class FilesRead:
     records: int
     bytes: int
     unclaimed: dict[str, int]
-    """Bytes of archives that are no row's, by what they are."""
+    """Bytes of the files that are no row's, by what they are."""
 
 
 def read_files(
@@ -67,12 +67,11 @@ def read_files(
     whole = Written.together((tables for archive in sorted(read) for _, tables in read[archive]), folders)
     whole.entries[WEB_REJECTS.name] += _count_kinds(whole.notes, folders[WEB_REJECTS.name])
     found = [note for note in whole.notes if note["note"] == "file"]
-    archives = [note for note in found if "padding" in note]
     return FilesRead(
         whole.entries,
         sum(note["records"] for note in found),
-        sum(note["bytes"] for note in archives),
-        {name: sum(note[name] for note in archives) for name in ("padding", "shared")},
+        sum(note["bytes"] for note in found),
+        {name: sum(note[name] for note in found) for name in ("padding", "shared")},
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from millpond.errors import InputError
@@ -55,7 +56,10 @@ def read_text(path: str, config: TextConfig, *, crawl: str | None = None, versio
 
 
 class _Reader:
-    """Reads one file; `rows` counts what was found in it."""
+    """Reads one file; `rows` and `bytes` count what was found in it, `padding` bytes that are no row's.
+
+    A row's bytes are those of its lines, once decompressed, or in a Parquet file those of its text.
+    """
 
     def __init__(self, path: str, config: TextConfig, crawl: str | None, version: str | None) -> None:
         self.path = path
@@ -63,29 +67,33 @@ class _Reader:
         self.config = config
         self.crawl = crawl
         self.address = address(path)
-        self.rows = 0
+        self.rows = self.bytes = self.padding = 0
 
     def json_lines(self) -> Iterator[Row]:
         missing, seen = self._columns(), set[str]()
         with open_input(self.path, self.version) as file:
             stream = read_whole(file, self.path)
-            for number, line in self._lines(stream):
+            for number, line, size in self._lines(stream):
+                self.bytes += size
+                if not line:
+                    self.padding += size
+                    continue
                 self.rows += 1
                 if isinstance(line, Rejected):
-                    yield self._reject(line, number)
+                    yield self._reject(line, number, size)
                     continue
                 try:
                     record = _parse(line)
                     if missing:
                         missing = [column for column in missing if column not in record]
                         seen.update(name[:_NAME_CHARS] for name in islice(record, _NAMES - len(seen)))
-                    row = self._page(record, number)
+                    row = self._page(record, number, size)
                 except Rejected as problem:
-                    row = self._reject(problem, number)
+                    row = self._reject(problem, number, size)
                 yield row
             if missing and seen:
                 raise self._wrong_column(missing[0], seen)
-            yield self._file(stream.window.end)
+            yield self._file()
 
     def csv(self) -> Iterator[Row]:
         tab = ".tsv" in self.path.rpartition("/")[2]
@@ -93,19 +101,25 @@ class _Reader:
         with open_input(self.path, self.version) as file:
             stream = read_whole(file, self.path)
             rows = csv_rows(stream, delimiter, self.config.max_row_bytes)
-            header = next(rows, [])
+            header, self.padding = next(rows, ([], 0))
+            self.bytes = self.padding
             if isinstance(header, Rejected):
                 raise InputError(f"{self.path}: no header can be read: {header.detail}")
             for column in self._columns():
                 if header.count(column) != 1:
                     raise self._wrong_column(column, header)
-            for number, fields in enumerate(rows):
+            for fields, size in rows:
+                self.bytes += size
+                if fields == []:
+                    self.padding += size
+                    continue
+                number = self.rows
                 self.rows += 1
                 try:
-                    yield self._page(self._record(header, fields), number)
+                    yield self._page(self._record(header, fields), number, size)
                 except Rejected as problem:
-                    yield self._reject(problem, number)
-            yield self._file(stream.window.end)
+                    yield self._reject(problem, number, size)
+            yield self._file()
 
     def _record(self, header: list[str], fields: list[str] | Rejected) -> dict[str, Any]:
         """A row by the names of its columns; an empty field is no value, but for the text's."""
@@ -128,7 +142,7 @@ class _Reader:
                     raise self._wrong_column(column, table.schema_arrow.names)
             for group in range(table.num_row_groups):
                 yield from self._row_group(table, group, columns)
-            yield self._file(file.seek(0, 2))
+            yield self._file()
 
     def _row_group(self, table: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[Row]:
         """One row group; what of it cannot be read is one reject that counts the rows."""
@@ -142,16 +156,18 @@ class _Reader:
             except (pa.ArrowException, OSError, StopIteration) as error:
                 number, self.rows = self.rows, end
                 damage = Rejected(Reason.DAMAGED, f"rows {number} to {end - 1} cannot be read: {error}")
-                yield self._reject(damage, number, records=end - number)
+                yield self._reject(damage, number, 0, records=end - number)
                 return
-            for row in range(len(batch)):
+            for row, size in enumerate(_sizes(batch[self.config.text_column])):
                 number = self.rows
                 self.rows += 1
+                self.bytes += size
                 try:
                     cells = zip(batch.schema.names, batch.columns, strict=True)
-                    yield self._page({name: self._value(column[row], name) for name, column in cells}, number)
+                    record = {name: self._value(column[row], name) for name, column in cells}
+                    yield self._page(record, number, size)
                 except Rejected as problem:
-                    yield self._reject(problem, number)
+                    yield self._reject(problem, number, size)
 
     def _batch_rows(self, group: pq.RowGroupMetaData, columns: list[str]) -> int:
         chunks = (group.column(number) for number in range(group.num_columns))
@@ -174,7 +190,8 @@ class _Reader:
         names = (config.text_column, config.url_column, config.id_column, config.date_column)
         return list(dict.fromkeys(name for name in names if name is not None))
 
-    def _lines(self, stream: MemberStream) -> Iterator[tuple[int, bytes | Rejected]]:
+    def _lines(self, stream: MemberStream) -> Iterator[tuple[int, bytes | Rejected, int]]:
+        """Lines with their numbers and bytes; a blank one comes as nothing."""
         limit = self.config.max_row_bytes
         number = 0
         while True:
@@ -184,18 +201,18 @@ class _Reader:
                     size = len(line)
                     while not line.endswith(b"\n") and (line := stream.readline(limit)):
                         size += len(line)
-                    yield number, Rejected(Reason.TOO_LARGE, f"line of {size} bytes, limit {limit}")
-                elif line.strip():
-                    yield number, line
-                elif not line:
+                    yield number, Rejected(Reason.TOO_LARGE, f"line of {size} bytes, limit {limit}"), size
+                elif line:
+                    yield number, line if line.strip() else b"", len(line)
+                else:
                     return
             except StreamDamage as damage:
                 detail = f"{damage.detail}, in the member at byte {damage.offset}; nothing after it was read"
-                yield number, Rejected(Reason.DAMAGED, detail)
+                yield number, Rejected(Reason.DAMAGED, detail), 0
                 return
             number += 1
 
-    def _page(self, record: dict[str, Any], number: int) -> Row:
+    def _page(self, record: dict[str, Any], number: int, size: int) -> Row:
         body = _utf8(record.get(self.config.text_column), self.config.text_column)
         self._check_size(len(body), self.config.text_column)
         page = page_row(
@@ -208,7 +225,7 @@ class _Reader:
             crawl=self.crawl,
             source_file=self.path,
             source_offset=number,
-            source_length=None,
+            source_length=size,
         )
         return "page", page
 
@@ -251,26 +268,37 @@ class _Reader:
             raise Rejected(Reason.BAD_ROW, f"{column} is no ISO 8601 date: {str(value)[:40]!r}")
         return instant
 
-    def _reject(self, problem: Rejected, number: int, records: int = 1) -> Row:
+    def _reject(self, problem: Rejected, number: int, size: int, records: int = 1) -> Row:
         row = reject_row(
             file=self.path,
             reason=problem.reason,
             detail=problem.detail,
             crawl=self.crawl,
             offset=number,
+            length=size,
             records=records,
         )
         return "reject", row
 
-    def _file(self, size: int) -> Row:
+    def _file(self) -> Row:
         if not self.rows:
             raise InputError(f"{self.path}: holds no rows")
-        return "file", {"file": self.path, "records": self.rows, "bytes": size}
+        found = {"records": self.rows, "bytes": self.bytes, "padding": self.padding, "shared": 0}
+        return "file", {"file": self.path, **found}
 
     def _wrong_column(self, column: str, known: Collection[str]) -> InputError:
         often = "has no" if column not in known else "has more than one"
         names = ", ".join(sorted(known))
         return InputError(f"{self.path}: {often} column {column!r}; its columns are: {names}"[:1000])
+
+
+def _sizes(column: pa.Array) -> list[int]:
+    """Bytes of each text; of what is none, 0."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not isinstance(column, pa.StringArray | pa.LargeStringArray | pa.BinaryArray | pa.LargeBinaryArray):
+        return [0] * len(column)
+    return [size or 0 for size in pc.binary_length(column).to_pylist()]
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -39,7 +39,8 @@ SOURCE = (
         "source_offset",
         LONG,
     ),  # byte offset of the record (its gzip member, where compressed); row number of a table
-    ("source_length", LONG),  # bytes of the record in the file; null where the file does not say
+    # Bytes of the record in the file, or null where the file does not say; of a table the row's lines, or its text.
+    ("source_length", LONG),
 )
 
 PAGES = TableSpec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -10,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from archives import write_warc
 from warcs import HTML, checksum_off, crafted, member, plainly_stored, record, stored
@@ -55,24 +58,29 @@ def test_known_pages_become_counted_rejects(lake: Lake, tmp_path: Path, spark: S
     assert lake.rows("web.pages") == 6
 
 
-def test_every_byte_of_an_archive_is_accounted_for(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
-    """By the row whose it is, as padding, or as of a member that several records share."""
+def test_every_byte_is_accounted_for(lake: Lake, tmp_path: Path, spark: SparkSession) -> None:
+    """By the row whose it is, as padding, or as of a member that several records share; of tables, too."""
     own, info, broken = member(record(0)), member(record(1, kind="warcinfo")), checksum_off(member(record(2)))
     several = member(record(3) + record(4, kind="request") + record(5))
     cut = member(record(6) + record(7)[:-9])
     parts = [own, info, member(b""), broken, several, member(record(8)), cut]
     path = tmp_path / "some.warc.gz"
     path.write_bytes(b"".join(parts))
-    table = tmp_path / "rows.jsonl"
-    table.write_text(json.dumps({"text": "a text"}) + "\n")
-    outcome = ingest_files(lake, [str(path), str(table)], CONFIG)
-    assert ledger(lake, outcome.run_id)["in"] == 10
+    lines, good, bad = tmp_path / "rows.jsonl.gz", json.dumps({"text": "a text"}) + "\n", '{"text": 1}\n'
+    lines.write_bytes(gzip.compress((good + "  \n" + bad).encode()))
+    table = tmp_path / "rows.csv"
+    table.write_text('text\n\n"a text\nof two lines"\n')
+    texts = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": pa.array(["Pond", None, "Mühle"])}), texts)
+    outcome = ingest_files(lake, [*map(str, (path, lines, table, texts))], CONFIG)
+    assert ledger(lake, outcome.run_id)["in"] == 15
     assert ledger(lake, outcome.run_id, "bytes") == {
-        "in": path.stat().st_size,
-        "out": len(own) + len(parts[5]),
+        "in": path.stat().st_size + len(good + bad) + 3 + table.stat().st_size + len(b"Pond" + "Mühle".encode()),
+        "out": len(own) + len(parts[5]) + len(good) + len('"a text\nof two lines"\n') + 10,
         "rejected not_a_page": len(info),
         "rejected damaged": len(broken) + len(cut),
-        "transformed padding": len(parts[2]),
+        "rejected bad_row": len(bad),
+        "transformed padding": len(parts[2]) + 3 + len("text\n\n"),
         "transformed shared": len(several),
     }
 

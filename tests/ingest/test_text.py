@@ -32,6 +32,10 @@ def read(path: Path, **config: Any) -> Found:
     rejects = [row for tag, row in rows if tag == "reject"]
     tag, file = rows[-1]
     assert tag == "file" and file["records"] == len(pages) + sum(row["records"] for row in rejects)
+    size = sum(row["source_length"] for row in pages) + sum(row["length"] for row in rejects)
+    assert file["bytes"] == size + file["padding"]
+    if path.suffix in (".jsonl", ".csv", ".tsv"):
+        assert file["bytes"] == path.stat().st_size
     return pages, rejects
 
 
