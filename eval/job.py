@@ -27,7 +27,8 @@ from millpond.progress import bar
 from millpond.publish import Mode, Outcome, Run
 from millpond.quality.gate import gate
 from millpond.schemas import DOCUMENTS, EVAL_RESULTS, EVAL_SAMPLES, SHARDS, TOKEN_DOCUMENTS, TableSpec
-from millpond.shard import ShardSet, index_path
+from millpond.shard import index_path
+from millpond.shard_set import ShardSet
 from millpond.trained import TrainedRun, find_run
 
 SAMPLE_TASK = "generation"

@@ -23,7 +23,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from millpond.errors import InputError, ShardError
 from millpond.eval.exported import load_model, load_tokenizer
-from millpond.shard import ShardSet
+from millpond.shard_set import ShardSet
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

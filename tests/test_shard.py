@@ -20,7 +20,8 @@ from token_shards import CONTEXT, shard_set, write_shards
 
 from millpond.config import digest_of
 from millpond.errors import ShardError
-from millpond.shard import Shard, ShardIndex, ShardSet, index_path
+from millpond.shard import Shard, ShardIndex, index_path
+from millpond.shard_set import ShardSet
 
 NAME = "train-00000-000.tar"
 READ_PLAINLY = """
@@ -48,9 +49,9 @@ def rewrite(index: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def test_plain_webdataset_reads_the_same_rows(index: Path, tmp_path: Path) -> None:
-    shard = Shard(index)
+    shard = Shard.open(index)
     mine = np.concatenate([shard.rows(sample) for sample in range(len(shard))])
-    command = [sys.executable, "-c", READ_PLAINLY, str(shard.path), str(tmp_path / "rows.npy")]
+    command = [sys.executable, "-c", READ_PLAINLY, shard.where, str(tmp_path / "rows.npy")]
     subprocess.run(command, check=True, env={**os.environ, "WDS_SECURE": "1"})
     theirs = np.load(tmp_path / "rows.npy", allow_pickle=False)
     assert len(shard) > 10 and theirs.dtype == mine.dtype == np.uint16
@@ -58,7 +59,7 @@ def test_plain_webdataset_reads_the_same_rows(index: Path, tmp_path: Path) -> No
 
 
 def test_rows_and_gather_agree(index: Path) -> None:
-    shard = Shard(index)
+    shard = Shard.open(index)
     samples, rows = (np.array(column) for column in zip(*((s, r) for s in range(5) for r in range(4)), strict=True))
     out = np.zeros((20, CONTEXT), np.uint16)
     shard.gather(samples, rows, out, np.arange(20)[::-1])
@@ -67,14 +68,14 @@ def test_rows_and_gather_agree(index: Path) -> None:
 
 
 def test_rows_are_views_that_cannot_be_written(index: Path) -> None:
-    rows = Shard(index).rows(0)
+    rows = Shard.open(index).rows(0)
     assert not rows.flags.owndata
     with pytest.raises(ValueError, match="read-only"):
         rows[0, 0] = 1
 
 
 def test_what_is_not_there_is_refused(index: Path) -> None:
-    shard = Shard(index)
+    shard = Shard.open(index)
     for sample in (-1, len(shard)):
         with pytest.raises(ShardError, match=NAME):
             shard.rows(sample)
@@ -93,7 +94,7 @@ def test_every_flipped_byte_is_found_before_its_sample_is_handed_out(index: Path
         damaged = bytearray(good)
         damaged[place] ^= 1 << chance.randrange(8)
         tar.write_bytes(damaged)
-        shard = Shard(index)
+        shard = Shard.open(index)
         sample = sum(start <= place for start in starts) - 1
         for _ in range(2):  # asking again does not help
             with pytest.raises(ShardError, match=f"sample {sample} .* is damaged"):
@@ -128,7 +129,7 @@ def test_a_tar_of_another_size_is_refused(index: Path, change: str) -> None:
     elif change != "missing":
         tar.write_bytes({"cut": content[: 512 * 9], "grown": content + b"\0", "empty": b""}[change])
     with pytest.raises(ShardError, match=NAME):
-        Shard(index)
+        Shard.open(index)
 
 
 def _set(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -175,17 +176,17 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_false_index_is_refused_by_name(index: Path, name: str) -> None:
     rewrite(index, lambda body: None)
-    Shard(index)  # a rewritten index is accepted where it is true
+    Shard.open(index)  # a rewritten index is accepted where it is true
     rewrite(index, HOSTILE[name])
     with pytest.raises(ShardError, match=r"train-00000-000\.index\.json"):
-        Shard(index)
+        Shard.open(index)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{", b"\xff\xfe", b"[" * 100_000, b'{"digest":"\\ud800"}'])
 def test_what_is_no_index_is_refused(index: Path, content: bytes) -> None:
     index.write_bytes(content)
     with pytest.raises(ShardError, match=r"train-00000-000\.index\.json"):
-        Shard(index)
+        Shard.open(index)
 
 
 def test_a_pickle_in_a_shard_is_bytes_and_nothing_else(index: Path, tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_a_pickle_in_a_shard_is_bytes_and_nothing_else(index: Path, tmp_path: Pa
         }
 
     rewrite(index, claim)
-    shard = Shard(index)
+    shard = Shard.open(index)
     assert shard.rows(0).tobytes().startswith(pickled) and shard.rows(1).dtype == np.uint16
     assert not canary.exists()
 
@@ -230,7 +231,7 @@ def test_a_pickle_in_a_shard_is_bytes_and_nothing_else(index: Path, tmp_path: Pa
 def test_ids_outside_the_vocabulary_are_refused(index: Path) -> None:
     rewrite(index, lambda body: body.update(vocab_size=100))
     with pytest.raises(ShardError, match="sample 0 holds id"):
-        Shard(index).rows(0)
+        Shard.open(index).rows(0)
 
 
 def test_a_set_is_sorted_by_name_and_known_by_its_content(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from millpond.shard import ShardSet
+from millpond.shard_set import ShardSet
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.encode import Encoder
 from millpond.tokenize.shards import Document, Written, write_bucket

@@ -22,8 +22,8 @@ from millpond.config import load
 from millpond.errors import ConfigError, MillpondError
 from millpond.train.alone import sole_trainer, stop_at_end_of_input
 from millpond.train.config import TrainConfig
-from millpond.train.data import open_shards
 from millpond.train.loop import train
+from millpond.train.mixture import open_mixture
 from millpond.train.parallel import open_world
 
 
@@ -59,10 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Half of what the other processes wait for this one.
             sole_trainer(config.out, world, config.timeout_seconds / 2),
         ):
-            shards = open_shards(config.data.shards, "train")
-            validation = None
+            shards, validation = open_mixture(config.data, "train"), None
             if config.data.validation is not None:
-                validation = open_shards(config.data.validation, "validation")
+                validation = open_mixture(config.data, "validation")
             with world.alike(ConfigError, f"out={config.out}: is not a folder that can be written in"):
                 if world.is_main:
                     config.write(config.out / "config.json")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from millpond.config import StageConfig
 
@@ -76,19 +76,43 @@ class ModelConfig(StageConfig):
         return self
 
 
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+#: A folder of shards or their index files (*.index.json): paths, URLs, patterns.
+Name = Annotated[str, BeforeValidator(_text)]
+Where = Name | tuple[Name, ...]
+
+
+class PartConfig(StageConfig):
+    """Some shards of a mixture, and how much of them: all parts have a weight, or none has."""
+
+    shards: Where
+    """Folder or URL whose train shards are used, or the index files of them."""
+    weight: Annotated[float, Field(gt=0)] | None = None
+    """Share of all rows, in any unit."""
+    repeats: Annotated[float, Field(gt=0)] | None = None
+    """Times that each row comes while those of a part with repeats 1 come once."""
+
+
 class DataConfig(StageConfig):
     """Token shards and the order they are read in."""
 
-    shards: Path | tuple[Path, ...]
-    """Folder whose train shards are used, or the index files (*.index.json) of them."""
-    validation: Path | tuple[Path, ...] | None = None
-    """Folder whose validation shards are used, or the index files of them; none: no validation."""
+    shards: Where | tuple[PartConfig, ...]
+    """Folder or URL whose train shards are used, or the index files (*.index.json) of them, or parts of a mixture."""
+    validation: Where | None = None
+    """Folder or URL whose validation shards are used, or the index files of them; none: no validation."""
+    cache: Path | None = None
+    """Folder into which shards of other machines are fetched; all processes of a machine share it."""
+    cache_bytes: Count = 64 << 30
+    """What the cache may hold: at least the shards of a window, twice that to fetch a window ahead."""
     validation_rows: Count = 256
     """Rows (contexts) of the validation shards that one validation reads, at most."""
     tokenizer: Path | None = None
     """Tokenizer folder; its files are copied into the export."""
     window: Count = 8
-    """Shards among which samples are shuffled."""
+    """Shards, of each part, among which rows are shuffled."""
     seed: int = 0
     """Seed of the sample order."""
 

@@ -31,7 +31,7 @@ from millpond.quality.gate import gate
 from millpond.schemas import EVAL_RESULTS, IN_TRAINING_TASK, SHARDS, TRAIN_BATCHES, TRAIN_RUNS, TRAIN_STEPS
 from millpond.shard import index_path
 from millpond.train.config import TrainConfig
-from millpond.train.data import open_shards
+from millpond.train.mixture import open_mixture
 from millpond.train.records import read_records
 from millpond.train.result import RESULT, TrainResult, read_result, require_same
 from millpond.trained import trained_runs
@@ -58,7 +58,7 @@ def train_on_lake(lake: Lake, settings: Mapping[str, Any], processes: int = 1) -
     faults.point("before-data")
     finished = read_result(config.out)
     if finished is not None:
-        shards = open_shards(config.data.shards, "train").fingerprint
+        shards = open_mixture(config.data, "train").fingerprint
         require_same(finished.identity, config.identity() | {"shards": shards}, config.out / RESULT)
     if published := trained_runs(lake).get(config.run):
         if finished is None:

@@ -20,12 +20,12 @@ from threading import Event
 
 from millpond import faults
 from millpond.errors import CheckpointError, MillpondError
-from millpond.shard import ShardSet
 from millpond.train.checkpoint import Checkpoints, read_meta
 from millpond.train.config import TrainConfig
 from millpond.train.data import Loader
 from millpond.train.export import check_tokenizer, export
 from millpond.train.metrics import Board, StepNumbers, open_board
+from millpond.train.mixture import Mixture
 from millpond.train.model import build_model, llama_config, parameter_count
 from millpond.train.optimizer import build_optimizer, learning_rate, state_tensors
 from millpond.train.parallel import World, shard_model, use_bf16
@@ -43,7 +43,7 @@ class TrainingStopped(MillpondError):
     exit_code = 128 + signal.SIGTERM
 
 
-def train(config: TrainConfig, world: World, shards: ShardSet, validation: ShardSet | None = None) -> TrainResult:
+def train(config: TrainConfig, world: World, shards: Mixture, validation: Mixture | None = None) -> TrainResult:
     """Train to the last step, going on from where an earlier run in the same folder stopped.
 
     Raises:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from millpond import durable
 from millpond.errors import CheckpointError
 from millpond.schemas import FLOAT, LONG, STRING, TRAIN_BATCHES, TRAIN_STEPS
-from millpond.train.data import Batch
+from millpond.train.batches import Batch
 from millpond.train.metrics import StepNumbers
 
 SCHEMAS = {

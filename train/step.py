@@ -9,8 +9,8 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 from transformers import LlamaForCausalLM
 
+from millpond.train.batches import Batch
 from millpond.train.config import TrainConfig
-from millpond.train.data import Batch
 from millpond.train.model import inputs_and_labels, loss_sum, target_count
 from millpond.train.optimizer import set_learning_rate
 from millpond.train.parallel import World, gradient_norm

@@ -10,13 +10,15 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 from transformers import LlamaForCausalLM
 
-from millpond.shard import ShardSet, Tokens
+from millpond.shard import Tokens
+from millpond.shard_set import ShardSet
+from millpond.train.mixture import Mixture
 from millpond.train.model import inputs_and_labels, loss_sum, target_count
 from millpond.train.parallel import World
 
 
 def validation_loss(
-    model: LlamaForCausalLM, world: World, shards: ShardSet, *, rows: int, micro_batch_rows: int
+    model: LlamaForCausalLM, world: World, shards: ShardSet | Mixture, *, rows: int, micro_batch_rows: int
 ) -> tuple[float, int]:
     """Mean loss in nats per token over the first `rows` rows, and the number of those tokens.
 
@@ -43,7 +45,7 @@ def validation_loss(
     return loss / targets, int(targets)
 
 
-def _rows(shards: ShardSet) -> Iterator[tuple[Tokens, int]]:
+def _rows(shards: ShardSet | Mixture) -> Iterator[tuple[Tokens, int]]:
     """Rows in the order of the set, each with its number of tokens that are not padding."""
     for number in range(len(shards)):
         shard = shards.shard(number)

@@ -23,11 +23,8 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-from collections import OrderedDict
-from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, BinaryIO, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -155,7 +152,20 @@ class ShardIndex(BaseModel):
             ShardError: the file is missing, damaged, inconsistent or belongs to another shard.
         """
         try:
-            body = json.loads(path.read_bytes())
+            content = path.read_bytes()
+        except OSError as error:
+            raise ShardError(f"{path}: not a readable shard index: {error}; write the shard again") from error
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Self:
+        """Check the content of the index file that is called `where`, a path or a URL.
+
+        Raises:
+            ShardError: it is damaged, inconsistent or belongs to another shard.
+        """
+        try:
+            body = json.loads(content)
             if not isinstance(body, dict):
                 raise ValueError("it holds no JSON object")
             if body.pop("digest", None) != digest_of(body):
@@ -163,12 +173,12 @@ class ShardIndex(BaseModel):
             index = cls.model_validate(body)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "index"
-            raise ShardError(f"{path}: not a usable shard index: {where}: {first['msg']}") from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise ShardError(f"{path}: not a readable shard index: {error}; write the shard again") from error
-        if index_path(path.parent, index.shard) != path:
-            raise ShardError(f"{path}: it describes {index.shard!r}, not the tar beside it of the same name")
+            place = ".".join(str(part) for part in first["loc"]) or "index"
+            raise ShardError(f"{where}: not a usable shard index: {place}: {first['msg']}") from error
+        except (ValueError, RecursionError) as error:
+            raise ShardError(f"{where}: not a readable shard index: {error}; write the shard again") from error
+        if index_path(Path(), index.shard).name != where.rpartition("/")[2]:
+            raise ShardError(f"{where}: it describes {index.shard!r}, not the tar beside it of the same name")
         return index
 
 
@@ -180,27 +190,40 @@ def index_path(folder: Path, shard: str) -> Path:
 class Shard:
     """One shard, mapped into memory. Arrays handed out are read-only views that keep the map alive."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the shard of the index file `path`.
+    def __init__(self, index: ShardIndex, tar: BinaryIO, where: str) -> None:
+        """Map the open file `tar`, which errors call `where`; it may be closed or removed afterwards.
 
         Raises:
-            ShardError: the index or the tar is missing, damaged, or the two do not belong together.
+            ShardError: the tar cannot be mapped, or the two do not belong together.
         """
-        self.index = index = ShardIndex.read(path)
-        self.path = path.with_name(index.shard)
+        self.index, self.where = index, where
         try:
-            with self.path.open("rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._map = mmap.mmap(tar.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise ShardError(f"{self.path}: cannot be opened as a shard: {error}") from error
+            raise ShardError(f"{where}: cannot be opened as a shard: {error}") from error
         if len(self._map) != index.size:
-            raise ShardError(f"{self.path}: has {len(self._map)} bytes, not {index.size} as indexed; copy it again")
+            raise ShardError(f"{where}: has {len(self._map)} bytes, not {index.size} as indexed; copy it again")
         dtype = index.numpy_dtype
         self._tokens: Tokens = np.frombuffer(self._map, dtype, count=index.size // dtype.itemsize)
         self._first = np.array(index.samples.offset) // dtype.itemsize
         self._rows = np.array(index.samples.rows)
         self._context = index.context_length
         self._checked = np.zeros(len(self._rows), dtype=bool)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the shard of the index file `path`.
+
+        Raises:
+            ShardError: the index or the tar is missing, damaged, or the two do not belong together.
+        """
+        index = ShardIndex.read(path)
+        tar = path.with_name(index.shard)
+        try:
+            with tar.open("rb") as file:
+                return cls(index, file, str(tar))
+        except OSError as error:
+            raise ShardError(f"{tar}: cannot be opened as a shard: {error}") from error
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -223,10 +246,11 @@ class Shard:
         Raises:
             ShardError: there is no such row, or its sample's bytes are not those that were written.
         """
-        for sample in np.unique(samples).tolist():
-            self.check(sample)
+        if samples.min() < 0 or samples.max() >= len(self) or not self._checked[samples].all():
+            for sample in np.unique(samples).tolist():
+                self.check(sample)
         if ((rows < 0) | (rows >= self._rows[samples])).any():
-            raise ShardError(f"{self.path}: rows were asked for that their samples do not have")
+            raise ShardError(f"{self.where}: rows were asked for that their samples do not have")
         windows = np.lib.stride_tricks.sliding_window_view(self._tokens, self._context)
         out[places] = windows[self._first[samples] + rows * self._context]
 
@@ -241,7 +265,7 @@ class Shard:
             ShardError: there is no such sample, its bytes were changed, or it holds an impossible id.
         """
         if not 0 <= sample < len(self._checked):
-            raise ShardError(f"{self.path}: has {len(self)} samples, no sample {sample}")
+            raise ShardError(f"{self.where}: has {len(self)} samples, no sample {sample}")
         if self._checked[sample]:
             return
         starts = self.index.samples.start
@@ -249,92 +273,13 @@ class Shard:
         with memoryview(self._map) as view, view[starts[sample] : end] as region:
             if region_digest(region) != self.index.samples.digest[sample]:
                 raise ShardError(
-                    f"{self.path}: sample {sample} (bytes {starts[sample]} to {end}) is damaged: "
+                    f"{self.where}: sample {sample} (bytes {starts[sample]} to {end}) is damaged: "
                     "its digest is not the one in the index; copy the shard again or write it again"
                 )
         first = self._first[sample]
         largest = self._tokens[first : first + self._rows[sample] * self._context].max()
         if largest >= self.index.vocab_size:
-            raise ShardError(f"{self.path}: sample {sample} holds id {largest}, vocab_size is {self.index.vocab_size}")
+            raise ShardError(
+                f"{self.where}: sample {sample} holds id {largest}, vocab_size is {self.index.vocab_size}"
+            )
         self._checked[sample] = 1
-
-
-class ShardSet:
-    """The shards of one split, in the order of their names, made with one tokenizer and one context length.
-
-    At most `max_open` shards are mapped at once; one that is opened again is checked again.
-    """
-
-    def __init__(self, paths: Iterable[str | Path], *, max_open: int = 128) -> None:
-        """Open the shards of these index files.
-
-        Raises:
-            ShardError: no shard, one is unusable, two have one name, or they do not fit together.
-        """
-        self._paths = sorted((Path(path) for path in paths), key=lambda path: path.name)
-        if not self._paths:
-            raise ShardError("no shards were named: give the index files (*.index.json) of one split")
-        for one, other in pairwise(self._paths):
-            if one.name == other.name:
-                raise ShardError(f"{one} and {other} have one name: a set holds each shard once")
-        self._max_open = max_open
-        self._open: OrderedDict[int, Shard] = OrderedDict()
-        names, hashes, rows, per_sample, padding = [], [], [], [], []
-        first = ShardIndex.read(self._paths[0])
-        for path in self._paths:
-            index = Shard(path).index
-            for field in ("split", "context_length", "vocab_size", "eos_id", "tokenizer_digest"):
-                mine, theirs = getattr(index, field), getattr(first, field)
-                if mine != theirs:
-                    raise ShardError(f"{path}: {field} is {mine!r}, that of {first.shard} is {theirs!r}")
-            names.append(index.name)
-            hashes.append(index.sha256)
-            rows.append(index.rows)
-            per_sample.append(index.rows_per_sample)
-            padding.append(index.padding)
-        self.names, self._hashes = tuple(names), tuple(hashes)
-        self.rows, self.rows_per_sample = tuple(rows), tuple(per_sample)
-        self.padding = tuple(padding)
-        """Tokens that fill the last row of each shard."""
-        self.total_rows = sum(rows)
-        self.total_tokens = self.total_rows * first.context_length - sum(padding)
-        self.split, self.context_length, self.eos_id = first.split, first.context_length, first.eos_id
-        self.vocab_size, self.tokenizer_digest = first.vocab_size, first.tokenizer_digest
-        self.dtype = first.numpy_dtype
-        files = [path.name for path in self._paths]
-        what = [first.split, first.tokenizer_digest, first.context_length, files, hashes]
-        self.fingerprint = digest_of(what)
-        """Sha256 (hex) over split, tokenizer, context length, file names and sha256s; not over folders."""
-
-    @classmethod
-    def of_folder(cls, folder: str | Path, split: str) -> Self:
-        """All shards of `split` in `folder`, by the names of their index files.
-
-        Raises:
-            ShardError: there is none, or one is not usable.
-        """
-        paths = list(Path(folder).glob(f"{split}-*{INDEX_SUFFIX}"))
-        if not paths:
-            raise ShardError(f"{folder}: holds no {split} shards ({split}-*{INDEX_SUFFIX})")
-        return cls(paths)
-
-    def __len__(self) -> int:
-        """Number of shards."""
-        return len(self.names)
-
-    def shard(self, number: int) -> Shard:
-        """The shard of that number, opened where it is not.
-
-        Raises:
-            ShardError: it became unreadable, or was replaced since the set was made.
-        """
-        if number in self._open:
-            self._open.move_to_end(number)
-            return self._open[number]
-        shard = Shard(self._paths[number])
-        if shard.index.sha256 != self._hashes[number]:
-            raise ShardError(f"{shard.path}: was replaced while in use; start again on the new shards")
-        self._open[number] = shard
-        if len(self._open) > self._max_open:
-            self._open.popitem(last=False)
-        return shard

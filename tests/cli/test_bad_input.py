@@ -211,7 +211,7 @@ def test_unknown_names(small: Lake, whole: Whole, tmp_path: Path) -> None:
         ("data=3", 2, ["train: data=3"]),
         ("run=../elsewhere", 2, ["run='../elsewhere'"]),
         ("out=elsewhere", 2, ["out='elsewhere'", "leave it out"]),
-        ("data.shards=/nowhere", 1, ["/nowhere: not a readable shard index"]),
+        ("data.shards=/nowhere", 1, ["/nowhere: holds no train shards"]),
     ],
 )
 def test_training_settings_that_do_not_fit(whole: Whole, setting: str, code: int, words: list[str]) -> None:

@@ -18,7 +18,8 @@ from transformers import AutoModelForCausalLM
 from millpond.errors import InputError, ShardError
 from millpond.eval.exported import untrained_copy
 from millpond.eval.perplexity import evaluate, token_bytes
-from millpond.shard import Samples, ShardIndex, ShardSet, index_path, region_digest
+from millpond.shard import Samples, ShardIndex, index_path, region_digest
+from millpond.shard_set import ShardSet
 
 CONTEXT = 16
 

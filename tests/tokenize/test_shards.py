@@ -19,7 +19,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from millpond import schemas
 from millpond.errors import ShardError
-from millpond.shard import Shard, ShardIndex, ShardSet, index_path
+from millpond.shard import Shard, ShardIndex, index_path
+from millpond.shard_set import ShardSet
 from millpond.tokenize import shards as shards_module
 from millpond.tokenize.config import TokenizeConfig
 from millpond.tokenize.encode import Encoder
@@ -36,7 +37,9 @@ def write(folder: Path, documents: list[Document], settings: TokenizeConfig = SM
 
 def texts(written: Written, folder: Path, vocabulary: Vocabulary) -> dict[str, str]:
     """The documents again, from the shards and the lineage rows alone."""
-    opened = {row["shard"]: Shard(index_path(folder, Path(row["path"]).name)) for row in written.shards.to_pylist()}
+    opened = {
+        row["shard"]: Shard.open(index_path(folder, Path(row["path"]).name)) for row in written.shards.to_pylist()
+    }
     ids: dict[str, list[int]] = {}
     for part in written.documents.sort_by([("doc_id", "ascending"), ("part", "ascending")]).to_pylist():
         row = opened[part["shard"]].rows(part["sample"])[part["row"]]
@@ -49,7 +52,7 @@ def texts(written: Written, folder: Path, vocabulary: Vocabulary) -> dict[str, s
 
 def check_all(index: Path) -> None:
     """Read every byte of a shard."""
-    shard = Shard(index)
+    shard = Shard.open(index)
     for sample in range(len(shard)):
         shard.check(sample)
 
@@ -205,7 +208,7 @@ def test_a_large_vocabulary_takes_four_bytes(tmp_path: Path) -> None:
     tokenizer.add_tokens([f"<word {n}>" for n in range(66_000)])
     encoder = Encoder(Vocabulary(tokenizer, END_OF_TEXT))
     write_bucket([Document("a", "<word 65990>b")], encoder, config(), tmp_path, "test", 0)
-    shard = Shard(tmp_path / "test-00000-000.index.json")
+    shard = Shard.open(tmp_path / "test-00000-000.index.json")
     row = shard.rows(0)[0]
     assert row.dtype == np.uint32 and row[0] > 65_536 and shard.valid_tokens(0) == 3
     assert (row[2:] == encoder.vocabulary.eos_id).all()

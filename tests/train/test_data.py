@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from token_shards import CONTEXT, shard_set, write_shards
 
 from millpond.errors import ConfigError, ShardError
-from millpond.shard import Shard, ShardSet
+from millpond.shard import Shard
+from millpond.shard_set import ShardSet
 from millpond.train import data
-from millpond.train.data import Batch, Loader
+from millpond.train.batches import Batch
+from millpond.train.data import Loader
 from millpond.train.order import Order
 
 Place = tuple[int, int, int]
@@ -43,9 +45,9 @@ def taken(loader: Loader, count: int) -> list[Batch]:
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(0, 2**64 - 1), st.integers(1, 14))
 def test_an_epoch_is_a_permutation_within_windows(rows: list[int], seed: int, window: int) -> None:
-    order = Order(rows, seed=seed, window=window)
+    order = Order([rows], seed=seed, window=window)
     for epoch in (0, 1, 7):
-        block = order.block(epoch * order.total, (epoch + 1) * order.total)
+        block = order.block(epoch * sum(rows), (epoch + 1) * sum(rows))
         seen = list(zip(block.shard.tolist(), block.row.tolist(), strict=True))
         assert sorted(seen) == [(n, r) for n, count in enumerate(rows) for r in range(count)]
         met = list(dict.fromkeys(block.shard.tolist()))
@@ -59,8 +61,8 @@ def test_an_epoch_is_a_permutation_within_windows(rows: list[int], seed: int, wi
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.lists(st.integers(1, 40), max_size=8))
 def test_the_order_does_not_depend_on_how_it_is_asked_for(rows: list[int], cuts: list[int]) -> None:
-    whole = Order(rows, seed=3, window=2).block(0, 4 * sum(rows) + sum(cuts))
-    order, start = Order(rows, seed=3, window=2), 0
+    whole = Order([rows], seed=3, window=2).block(0, 4 * sum(rows) + sum(cuts))
+    order, start = Order([rows], seed=3, window=2), 0
     for cut in cuts:
         part = order.block(start, start + cut)
         assert np.array_equal(part.shard, whole.shard[start : start + cut])
@@ -70,12 +72,12 @@ def test_the_order_does_not_depend_on_how_it_is_asked_for(rows: list[int], cuts:
 
 def test_epochs_and_seeds_differ_and_the_order_stays_as_it_was_published() -> None:
     blocks = {
-        tuple(Order([50, 50], seed=seed, window=2).block(e * 100, e * 100 + 100).row)
+        tuple(Order([[50, 50]], seed=seed, window=2).block(e * 100, e * 100 + 100).row)
         for seed in (0, 1)
         for e in (0, 1)
     }
     assert len(blocks) == 4
-    block = Order([3, 2, 4, 1], seed=5, window=2).block(8, 14)
+    block = Order([[3, 2, 4, 1]], seed=5, window=2).block(8, 14)
     assert list(zip(block.shard.tolist(), block.row.tolist(), strict=True)) == [
         (1, 1),
         (1, 0),
@@ -199,7 +201,7 @@ def test_no_row_of_a_damaged_sample_is_handed_out(tmp_path: Path, monkeypatch: p
     write_shards(tmp_path, [40, 40])
     tar = tmp_path / "train-00001-000.tar"
     sample = 3
-    place = Shard(tmp_path / "train-00001-000.index.json").index.samples.offset[sample] + 5
+    place = Shard.open(tmp_path / "train-00001-000.index.json").index.samples.offset[sample] + 5
     content = bytearray(tar.read_bytes())
     content[place] ^= 4
     tar.write_bytes(content)

@@ -14,11 +14,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from millpond import faults, schemas
 from millpond.errors import CheckpointError, ConfigError, MillpondError
-from millpond.shard import ShardSet
+from millpond.shard_set import ShardSet
 from millpond.train import __main__ as command
 from millpond.train import loop
 from millpond.train.config import TrainConfig
 from millpond.train.loop import TrainingStopped, train
+from millpond.train.mixture import Mixture, Part
 from millpond.train.parallel import World
 from millpond.train.records import read_records
 from millpond.train.result import TrainResult
@@ -29,7 +30,7 @@ Settings = Callable[..., TrainConfig]
 @pytest.fixture
 def run(world: World, shard_folder: Path) -> Callable[[TrainConfig], TrainResult]:
     """Trains in this process, with validation."""
-    shards, held_out = (ShardSet.of_folder(shard_folder, split) for split in ("train", "validation"))
+    shards, held_out = (Mixture([Part(ShardSet.of_folder(shard_folder, split))]) for split in ("train", "validation"))
     return lambda config: train(config, world, shards, held_out)
 
 
@@ -43,7 +44,7 @@ def at_step(monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], Any
 
 def test_loss_falls_and_everything_is_written(run: Run, settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     config = settings(steps=60, checkpoint={"every_steps": 25})
-    assert isinstance(shards := config.data.shards, Path)
+    shards = str(config.data.shards)
     with caplog.at_level(logging.INFO):
         result = run(config)
     assert result.first_loss > 4
@@ -58,7 +59,7 @@ def test_loss_falls_and_everything_is_written(run: Run, settings: Settings, capl
     assert sum(steps["tokens"].to_pylist()) == result.tokens
     assert batches.num_rows == 60 * 8
     assert batches["position"].to_pylist() == list(range(8)) * 60
-    assert set(batches["shard"].to_pylist()) == {f"{shards.name}/train-{n:05d}-000.tar" for n in range(4)}
+    assert set(batches["shard"].to_pylist()) == {f"{Path(shards).name}/train-{n:05d}-000.tar" for n in range(4)}
 
     events = EventAccumulator(str(config.out / "tensorboard")).Reload()
     assert set(events.Tags()["scalars"]) == {

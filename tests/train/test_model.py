@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from token_shards import CONTEXT
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
-from millpond.shard import ShardSet
+from millpond.shard_set import ShardSet
+from millpond.train.batches import Batch
 from millpond.train.config import ModelConfig, TrainConfig
-from millpond.train.data import Batch, Loader
+from millpond.train.data import Loader
 from millpond.train.export import export
 from millpond.train.model import (
     IGNORED,

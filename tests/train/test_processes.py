@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from millpond.shard import ShardSet
 from millpond.train.config import TrainConfig
 from millpond.train.loop import train
+from millpond.train.mixture import open_mixture
 from millpond.train.parallel import open_world
 from millpond.train.records import read_records
 
@@ -33,7 +33,7 @@ from torch.distributed.tensor import DTensor
 from millpond.config import load
 from millpond.train import loop
 from millpond.train.config import TrainConfig
-from millpond.train.data import open_shards
+from millpond.train.mixture import open_mixture
 from millpond.train.parallel import open_world
 
 build = loop.state_tensors
@@ -50,7 +50,7 @@ with open_world("cpu", 60) as world:
     for toml, fault in zip(sys.argv[1::2], sys.argv[2::2]):
         os.environ["MILLPOND_FAULT"] = fault
         config = load(TrainConfig, toml, "train")
-        shards = [open_shards(config.data.shards, split) for split in ("train", "validation")]
+        shards = [open_mixture(config.data, split) for split in ("train", "validation")]
         loop.train(config, world, *shards)
 """
 
@@ -69,10 +69,8 @@ def write_toml(config: TrainConfig) -> Path:
 
 def here(config: TrainConfig) -> None:
     """Train in this process alone."""
-    folder = config.data.shards
-    if isinstance(folder, Path):
-        with open_world("cpu", 60) as world:
-            train(config, world, ShardSet.of_folder(folder, "train"), ShardSet.of_folder(folder, "validation"))
+    with open_world("cpu", 60) as world:
+        train(config, world, open_mixture(config.data, "train"), open_mixture(config.data, "validation"))
 
 
 def numbers(config: TrainConfig, name: str) -> list[float]:
