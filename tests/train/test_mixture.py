@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import lcm
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +71,11 @@ def test_repeats_are_exact_over_an_epoch_of_the_mixture(sets: tuple[ShardSet, Sh
     web, books = sets
     mixture = Mixture([Part(web), Part(books, repeats=2.5)])
     total = 2 * web.total_rows + 5 * books.total_rows
-    block = mixture.order(seed=3, window=2).block(0, total)
+    epochs = lcm(total, BLOCK) // total  # of the mixture: shares are exact where a block ends
+    block = mixture.order(seed=3, window=2).block(0, epochs * total)
     times = Counter(zip(block.shard.tolist(), block.row.tolist(), strict=True))
-    assert {times[key] for key in times if key[0] < len(web)} == {2}
-    assert {times[key] for key in times if key[0] >= len(web)} == {5}
+    assert {times[key] for key in times if key[0] < len(web)} == {2 * epochs}
+    assert {times[key] for key in times if key[0] >= len(web)} == {5 * epochs}
     assert len(times) == web.total_rows + books.total_rows
 
 
