@@ -13,7 +13,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import BinaryIO
@@ -117,13 +117,13 @@ class ShardCache:
         """Give `file` its size, so that it counts from now on, and remove what was used longest ago for it."""
         with self._alone():
             self._sweep()
-            found = {path: path.stat() for path in self.folder.iterdir()}
+            found = self._files()
             used = sum(stat.st_size for stat in found.values())
             tars = [path for path in found if path.suffix == ".tar"]
             for path in sorted(tars, key=lambda path: found[path].st_mtime_ns):
                 if used + size <= self.limit:
                     break
-                path.unlink()
+                path.unlink()  # only who holds the lock removes these
                 used -= found[path].st_size
             if used + size > self.limit:
                 raise ShardError(
@@ -132,15 +132,20 @@ class ShardCache:
                 )
             file.truncate(size)
 
+    def _files(self) -> dict[Path, os.stat_result]:
+        """What is here."""
+        found = {}
+        for path in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # it was renamed or removed meanwhile
+                found[path] = path.stat()
+        return found
+
     def _sweep(self) -> None:
         """Remove what dead processes left."""
         for partial in self.folder.glob("*.partial"):
-            try:
-                with partial.open("rb") as file:
-                    if _lock(file):
-                        partial.unlink(missing_ok=True)
-            except FileNotFoundError:  # its writer was quicker
-                continue
+            with suppress(FileNotFoundError), partial.open("rb") as file:
+                if _lock(file) and _is(file, partial):
+                    partial.unlink()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
