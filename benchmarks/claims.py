@@ -28,6 +28,7 @@ CLAIMS = (
     ("Audits: corruptions refused, clean batches passed", "audits", "audits.md"),
     ("Reading archives beside warcio, fastwarc and datatrove's reader; one large file", "ingest", "ingest.md"),
     ("A crawl of several hosts: whole, killed at random moments, throughput by hosts", "crawl", "crawl.md"),
+    ("The loader beside mosaicml-streaming, litdata, webdataset and datasets", "loader", "loader.md"),
     ("Kills, races, partitions, dying and overtaken tasks: nothing lost or doubled", "evidence", "evidence.md"),
 )
 

@@ -84,39 +84,47 @@ def test_what_is_not_there_is_refused(index: Path) -> None:
             shard.gather(np.array([sample]), np.array([row]), np.zeros((1, CONTEXT), np.uint16), np.array([0]))
 
 
-def test_every_flipped_byte_is_found_before_its_sample_is_handed_out(index: Path) -> None:
+def test_every_flip_and_every_cut_is_found_before_a_row_of_its_sample_is_handed_out(index: Path) -> None:
     tar = index.with_name(NAME)
     good, starts = tar.read_bytes(), ShardIndex.read(index).samples.start
     chance = random.Random(5)
-    places = [0, 511, 640, len(good) - 1, *(chance.randrange(len(good)) for _ in range(496))]
+    places = [0, 511, 640, len(good) - 1, *(chance.randrange(len(good)) for _ in range(1396))]
     found = 0
-    for place in places:
-        damaged = bytearray(good)
-        damaged[place] ^= 1 << chance.randrange(8)
-        tar.write_bytes(damaged)
-        shard = Shard.open(index)
-        sample = sum(start <= place for start in starts) - 1
-        for _ in range(2):  # asking again does not help
-            with pytest.raises(ShardError, match=f"sample {sample} .* is damaged"):
-                shard.rows(sample)
-        shard.rows((sample + 1) % len(shard))  # the others are untouched
+    with tar.open("r+b", buffering=0) as file:
+        for place in places:
+            file.seek(place)
+            file.write(bytes([good[place] ^ 1 << chance.randrange(8)]))
+            shard = Shard.open(index)
+            sample = sum(start <= place for start in starts) - 1
+            for _ in range(2):  # asking again does not help
+                with pytest.raises(ShardError, match=f"{NAME}: sample {sample} .* is damaged"):
+                    shard.rows(sample)
+            shard.rows((sample + 1) % len(shard))  # the others are untouched
+            file.seek(place)
+            file.write(good[place : place + 1])
+            found += 1
+    for length in (0, 1, len(good) - 1, *(chance.randrange(len(good)) for _ in range(97))):
+        tar.write_bytes(good[:length])
+        with pytest.raises(ShardError, match=NAME):
+            Shard.open(index)
         found += 1
-    assert found == 500
+    assert found == 1500
 
 
-def test_every_flipped_byte_of_an_index_is_found(index: Path) -> None:
+def test_every_flip_and_every_cut_of_an_index_is_found(index: Path) -> None:
     good, original = index.read_bytes(), ShardIndex.read(index)
     chance, refused = random.Random(6), 0
-    for _ in range(300):
+    for number in range(500):
+        place = chance.randrange(len(good) - 1)  # the last is a newline
         damaged = bytearray(good)
-        damaged[chance.randrange(len(good))] ^= 1 << chance.randrange(8)
-        index.write_bytes(damaged)
-        try:
-            assert ShardIndex.read(index) == original  # the final newline may become another space
-        except ShardError as error:
-            assert str(index) in str(error)
-            refused += 1
-    assert refused >= 298
+        damaged[place] ^= 1 << chance.randrange(8)
+        index.write_bytes(good[:place] if number % 5 == 4 else damaged)
+        with pytest.raises(ShardError, match=str(index)):
+            ShardIndex.read(index)
+        refused += 1
+    assert refused == 500
+    index.write_bytes(good)
+    assert ShardIndex.read(index) == original
 
 
 @pytest.mark.parametrize("change", ["cut", "grown", "empty", "missing", "folder"])
@@ -225,6 +233,55 @@ def test_a_pickle_in_a_shard_is_bytes_and_nothing_else(index: Path, tmp_path: Pa
     rewrite(index, claim)
     shard = Shard.open(index)
     assert shard.rows(0).tobytes().startswith(pickled) and shard.rows(1).dtype == np.uint16
+    assert not canary.exists()
+
+
+def member(name: str, content: bytes = b"", **fields: Any) -> tuple[tarfile.TarInfo, bytes]:
+    """A tar's member as an attacker writes it."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info, content
+
+
+@pytest.mark.parametrize("kind", ["pickle", "traversal", "links", "split", "duplicate"])
+def test_members_of_a_hostile_tar_are_neither_run_nor_written_nor_read(index: Path, tmp_path: Path, kind: str) -> None:
+    canary = tmp_path.parent / f"canary-{kind}"
+    run = f"cos\nmkdir\n(S'{canary}'\ntR.".encode()
+    sample = Shard.open(index).rows(0)
+    plain = io.BytesIO()
+    np.save(plain, sample)
+    added = {
+        "pickle": [member("000000.pyd", run), member("000000.pickle", run), member("evil.npy", run)],
+        "traversal": [member(f"../{canary.name}", b"x"), member(str(canary), b"x")],
+        "links": [
+            member("l", type=tarfile.SYMTYPE, linkname=str(tmp_path.parent)),
+            member(f"l/{canary.name}", b"x"),
+            member("000000.npy", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+        ],
+        "split": [member("000001.npy", plain.getvalue()), member("000000.json", b"{}")],
+        "duplicate": [member("000000.npy", plain.getvalue()[:-2] + b"\0\0"), member("000000.npy", b"")],
+    }[kind]
+    tar = index.with_name(NAME)
+    with tarfile.open(tar, "w", format=tarfile.USTAR_FORMAT) as file:
+        for info, content in [member("000000.npy", plain.getvalue()), *added]:
+            file.addfile(info, io.BytesIO(content))
+    with pytest.raises(ShardError, match=NAME):  # under the old index it is another file
+        Shard.open(index)
+
+    content = tar.read_bytes()
+    claim = {
+        "start": [0],
+        "offset": [512 + len(plain.getvalue()) - sample.nbytes],
+        "rows": [4],
+        "tokens": [4 * CONTEXT],
+        "digest": [hashlib.sha256(content).hexdigest()[:32]],
+    }
+    digest = hashlib.sha256(content).hexdigest()
+    rewrite(index, lambda body: body.update(size=len(content), sha256=digest, samples=claim))
+    shard = Shard.open(index)  # and under one made for it, what the index names is read, and nothing else
+    assert len(shard) == 1 and np.array_equal(shard.rows(0), sample)
     assert not canary.exists()
 
 
