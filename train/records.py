@@ -4,7 +4,8 @@ Rows gather in memory and are written as Parquet segments, `records/<kind>-<firs
 right before a checkpoint commits. A run resumed from step s first drops the segments that end after s, so
 however often a run is killed, its segments together hold each step once. Kinds: `steps` (columns of
 `train.steps`), `batches` (of `train.batches`, one segment per process) and `validation` (run, step, loss in
-nats per token, tokens).
+nats per token, tokens). A row of `batches` takes some 2.4 bytes, where 2.25 are needed to tell which of a window's
+2**18 rows it is: all other columns cost nothing in the encodings that Parquet chooses by itself.
 """
 
 from __future__ import annotations
