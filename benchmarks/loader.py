@@ -35,7 +35,7 @@ from millpond.errors import MillpondError
 from millpond.tokenize.encode import Encoder
 from millpond.tokenize.pack import Layout
 from millpond.tokenize.shards import ShardWriter
-from millpond.tokenize.vocabulary import train
+from millpond.tokenize.training import train
 
 WORK = ROOT / ".bench" / "loader-work"
 ROWS_PER_SAMPLE, RESUME_AT = 16, 1000

@@ -69,7 +69,7 @@ def test_a_mixture_is_tokenized_as_often_as_it_says(spark: SparkSession, tmp_pat
     # Every copy decodes to the document's text.
     texts = {row["doc_id"]: row["text"] for row in lake.read("corpus.documents").to_pylist()}
     shards = {row["shard"]: Path(row["path"]) for row in lake.read("tokens.shards").to_pylist()}
-    opened = {name: Shard(index_path(path.parent, path.name)) for name, path in shards.items()}
+    opened = {name: Shard.open(index_path(path.parent, path.name)) for name, path in shards.items()}
     tokens: dict[tuple[str, int], list[int]] = defaultdict(list)
     for row in sorted(parts, key=lambda row: (row["doc_id"], row["copy"], row["part"])):
         ids = opened[row["shard"]].rows(row["sample"])[row["row"]][row["offset"] : row["offset"] + row["length"]]
