@@ -248,7 +248,7 @@ def _bucket(places: Mapping[str, Path]) -> Iterator[dict[str, str]]:
                     if path.is_file():
                         key = f"{place.name}/{path.relative_to(place)}"
                         client.upload_file(str(path), BUCKET, key, ExtraArgs={"ACL": "public-read"})
-            yield {"AWS_ENDPOINT_URL": endpoint, "S3_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true", **keys}
+            yield {"AWS_ENDPOINT_URL": endpoint, "S3_ENDPOINT_URL": endpoint, **keys}
         finally:
             server.terminate()
 

@@ -105,8 +105,10 @@ def _to_mosaic(rows: Iterator[Any], folder: Path) -> None:
 
 def _litdata(where: str, cache: Path, start: int) -> Batches:
     from litdata import StreamingDataLoader, StreamingDataset
+    from litdata.streaming import downloader
     from litdata.streaming.item_loader import TokensLoader
 
+    downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = "true"  # no setting says that the server has no TLS
     data = StreamingDataset(
         where, item_loader=TokensLoader(block_size=CONTEXT), shuffle=True, seed=SEED, **_place(where, cache)
     )
@@ -194,11 +196,11 @@ def _to_parquet(rows: Iterator[Any], folder: Path) -> None:
 
 
 SIDES = {
-    "Millpond": Side(_millpond, ("millpond.train.data",)),
-    "mosaicml-streaming": Side(_mosaic, ("streaming",), _to_mosaic),
-    "litdata": Side(_litdata, ("litdata", "torch"), _to_litdata),
+    "Millpond": Side(_millpond, ("millpond.train.data", "millpond.shard_cache", "s3fs")),
+    "mosaicml-streaming": Side(_mosaic, ("streaming", "boto3"), _to_mosaic),
+    "litdata": Side(_litdata, ("litdata", "torch", "boto3", "obstore.store"), _to_litdata),
     "webdataset": Side(_webdataset, ("webdataset",)),
-    "datasets, streaming": Side(_datasets, ("datasets", "pyarrow.parquet"), _to_parquet),
+    "datasets, streaming": Side(_datasets, ("datasets", "pyarrow.parquet", "s3fs"), _to_parquet),
 }
 
 
