@@ -46,6 +46,8 @@ class Side(NamedTuple):
     """Endless batches of what lies somewhere, from a step on."""
     modules: tuple[str, ...]
     """Imported before any clock starts."""
+    remote: tuple[str, ...]
+    """Imported, too, where files lie in a bucket."""
     prepare: Callable[[Iterator[Any], Path], object] | None = None
     """Write its own format from the rows; none where it reads the tars."""
 
@@ -196,11 +198,11 @@ def _to_parquet(rows: Iterator[Any], folder: Path) -> None:
 
 
 SIDES = {
-    "Millpond": Side(_millpond, ("millpond.train.data", "millpond.shard_cache", "s3fs")),
-    "mosaicml-streaming": Side(_mosaic, ("streaming", "boto3"), _to_mosaic),
-    "litdata": Side(_litdata, ("litdata", "torch", "boto3", "obstore.store"), _to_litdata),
-    "webdataset": Side(_webdataset, ("webdataset",)),
-    "datasets, streaming": Side(_datasets, ("datasets", "pyarrow.parquet", "s3fs"), _to_parquet),
+    "Millpond": Side(_millpond, ("millpond.train.data",), ("millpond.shard_cache", "s3fs")),
+    "mosaicml-streaming": Side(_mosaic, ("streaming",), ("boto3",), _to_mosaic),
+    "litdata": Side(_litdata, ("litdata", "torch"), ("boto3", "obstore.store"), _to_litdata),
+    "webdataset": Side(_webdataset, ("webdataset",), ()),
+    "datasets, streaming": Side(_datasets, ("datasets", "pyarrow.parquet"), ("s3fs",), _to_parquet),
 }
 
 
@@ -299,7 +301,8 @@ def main() -> None:
     }
     if name == "mosaicml-streaming":
         _without_images()
-    for module in SIDES[name].modules:
+    remote = SIDES[name].remote if "://" in arguments[0] else ()
+    for module in (*SIDES[name].modules, *remote):
         importlib.import_module(module)
     found = modes[mode](SIDES[name], *arguments)
     sys.stdout.write("\n" + json.dumps(found) + "\n")
