@@ -91,7 +91,7 @@ def test_s3_gives_the_rows_of_a_folder_and_the_cache_stays_bounded(
     names: set[str] = set()
     changes = 0
     readers = iter(here), iter(there)
-    for mine, theirs in islice(zip(*readers, strict=True), 60):
+    for mine, theirs in islice(zip(*readers, strict=True), 120):
         assert mine.step == theirs.step
         assert np.array_equal(mine.tokens, theirs.tokens) and np.array_equal(mine.valid, theirs.valid)
         assert held(cache) <= cache.limit
@@ -123,6 +123,46 @@ def test_faults_that_pass_are_waited_for(site: Site, folder: Path, tmp_path: Pat
     for number in range(len(shards)):
         assert np.array_equal(shards.shard(number).rows(0), local.shard(number).rows(0))
     assert len(faults) == 2 and any(" 503" in line for line in site.log) and any(" cut" in line for line in site.log)
+
+
+def test_the_first_batches_do_not_wait_for_whole_shards(site: Site, folder: Path, tmp_path: Path) -> None:
+    arrived, stalled = threading.Event(), []
+
+    def stall(number: int, handler: Handler) -> bool:
+        if handler.path.endswith(".tar") and handler.headers.get("Range") == "bytes=0-":  # a whole one
+            stalled.append(handler.path)
+            arrived.wait(20)
+        return False
+
+    site.fault = stall
+    cache = ShardCache(tmp_path, 1 << 30)
+    readers = [
+        iter(Loader(shards, batch_rows=8, window=3, seed=1))
+        for shards in (ShardSet.of_folder(folder, "train"), ShardSet(urls(site), cache=cache))
+    ]
+    mine, theirs = (next(reader) for reader in readers)
+    assert np.array_equal(mine.tokens, theirs.tokens)
+    assert stalled and not arrived.is_set() and not list(tmp_path.glob("*.tar"))
+    arrived.set()
+    for mine, theirs in islice(zip(*readers, strict=True), 30):
+        assert np.array_equal(mine.tokens, theirs.tokens)
+    for reader in readers:
+        reader.close()  # type: ignore[attr-defined]
+    assert list(tmp_path.glob("*.tar"))
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_first_batch_from_afar_is_verified_or_waits_for_the_shard(site: Site, tmp_path: Path, ranges: bool) -> None:
+    site.ranges = ranges
+    loader = Loader(ShardSet(urls(site)[:1], cache=ShardCache(tmp_path, 1 << 30)), batch_rows=4)
+    path = urls(site)[0].removeprefix(site.url).replace(".index.json", ".tar")
+    content = site.files[path]
+    if ranges:
+        site.files[path] = content[:600] + bytes(len(content) - 1200) + content[-600:]
+        with pytest.raises(ShardError, match="is damaged"):
+            next(iter(loader))
+    else:
+        assert next(iter(loader)).step == 0
 
 
 def test_a_process_killed_in_a_download_leaves_nothing_behind(site: Site, tmp_path: Path) -> None:

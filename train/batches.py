@@ -6,14 +6,18 @@ r-th of w equal slices. A sample's bytes are verified before any of its rows is 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from millpond.errors import ConfigError, ShardError
+from millpond.errors import ConfigError, InputError, ShardError
 from millpond.shard import Tokens
 from millpond.train.mixture import Mixture
 from millpond.train.order import Ints, Rows
+
+#: So many rows of a shard are not worth waiting for the whole of it.
+FEW = 32
 
 
 class Batch(NamedTuple):
@@ -85,14 +89,36 @@ class Batches:
         valid = context - np.where(ends, self._padding[shard], 0)
         tokens = np.empty((len(shard), context), self._mixture.dtype)
         numbers, firsts = np.unique(shard, return_index=True)
-        for number in numbers[np.argsort(firsts)].tolist():  # window after window: only one has to be open
-            chosen = np.flatnonzero(shard == number)
-            self._mixture.shard(number).gather(sample[chosen], row_of_sample[chosen], tokens, chosen)
+        places = {n: np.flatnonzero(shard == n) for n in numbers[np.argsort(firsts)].tolist()}
+        distant = self._from_afar(places, sample, row_of_sample, tokens)
+        for number, chosen in places.items():  # window after window: only one has to be open
+            if number not in distant:
+                self._mixture.shard(number).gather(sample[chosen], row_of_sample[chosen], tokens, chosen)
         shares = [slice(first, first + self.rows) for first in range(0, len(shard), self.rows)]
         return [
             Batch(step + n * every, self._position, tokens[s], valid[s], shard[s], sample[s], row_of_sample[s])
             for n, s in enumerate(shares)
         ]
+
+    def _from_afar(self, places: dict[int, Ints], sample: Ints, row: Ints, tokens: Tokens) -> set[int]:
+        """Read the rows of shards that are still being fetched, where they are few; which shards that was done for."""
+        few = {n: chosen for n, chosen in places.items() if len(chosen) <= FEW}
+        far = {n: shard for n in few if (shard := self._mixture.distant(n)) is not None}
+        if not far:
+            return set()
+
+        def read(number: int) -> bool:
+            chosen = places[number]
+            try:
+                far[number].gather(sample[chosen], row[chosen], tokens, chosen)
+            except (
+                InputError
+            ):  # its server may have no ranges: the whole shard says what is wrong with it, if anything
+                return False
+            return True
+
+        with ThreadPoolExecutor(len(far)) as pool:
+            return {number for number, done in zip(far, pool.map(read, far), strict=True) if done}
 
     def step_of(self, state: dict[str, Any]) -> int:
         """The step that comes next after `state`.

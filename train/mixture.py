@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import accumulate
 from math import gcd, lcm
-from typing import Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from millpond.shard import Shard
 from millpond.shard_set import ShardSet, open_shards
 from millpond.train.config import DataConfig, PartConfig
 from millpond.train.order import Order
+
+if TYPE_CHECKING:
+    from millpond.shard_cache import DistantShard
 
 
 class Part(NamedTuple):
@@ -79,6 +82,11 @@ class Mixture:
         """The shard of that number, see `ShardSet.shard`."""
         part = self._part(number)
         return self.sets[part].shard(number - self._firsts[part])
+
+    def distant(self, number: int) -> DistantShard | None:
+        """A shard that is not here yet, see `ShardSet.distant`."""
+        part = self._part(number)
+        return self.sets[part].distant(number - self._firsts[part])
 
     def bring(self, number: int) -> None:
         """Have a shard at hand before it is asked for, see `ShardSet.bring`."""

@@ -114,6 +114,33 @@ class ShardIndex(BaseModel):
         """Tokens that fill the last row."""
         return self.rows * self.context_length - self.tokens
 
+    def region(self, sample: int) -> tuple[int, int]:
+        """Where a sample's region of the tar starts and ends."""
+        starts = self.samples.start
+        return starts[sample], starts[sample + 1] if sample + 1 < len(starts) else self.size
+
+    def verify(self, sample: int, region: bytes | memoryview, where: str) -> None:
+        """Compare the bytes of a sample's region, from the tar called `where`, with its digest.
+
+        Raises:
+            ShardError: they were changed, or hold an impossible id.
+        """
+        start, end = self.region(sample)
+        if region_digest(region) != self.samples.digest[sample]:
+            raise ShardError(
+                f"{where}: sample {sample} (bytes {start} to {end}) is damaged: "
+                "its digest is not the one in the index; copy the shard again or write it again"
+            )
+        largest = self.rows_in(sample, region).max()
+        if largest >= self.vocab_size:
+            raise ShardError(f"{where}: sample {sample} holds id {largest}, vocab_size is {self.vocab_size}")
+
+    def rows_in(self, sample: int, region: bytes | memoryview) -> Tokens:
+        """The rows of a sample in the bytes of its region: shape (rows, context_length), a view."""
+        rows, skipped = self.samples.rows[sample], self.samples.offset[sample] - self.samples.start[sample]
+        tokens = np.frombuffer(region, self.numpy_dtype, rows * self.context_length, skipped)
+        return tokens.reshape(rows, self.context_length)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         columns = self.samples
@@ -268,18 +295,7 @@ class Shard:
             raise ShardError(f"{self.where}: has {len(self)} samples, no sample {sample}")
         if self._checked[sample]:
             return
-        starts = self.index.samples.start
-        end = starts[sample + 1] if sample + 1 < len(starts) else self.index.size
-        with memoryview(self._map) as view, view[starts[sample] : end] as region:
-            if region_digest(region) != self.index.samples.digest[sample]:
-                raise ShardError(
-                    f"{self.where}: sample {sample} (bytes {starts[sample]} to {end}) is damaged: "
-                    "its digest is not the one in the index; copy the shard again or write it again"
-                )
-        first = self._first[sample]
-        largest = self._tokens[first : first + self._rows[sample] * self._context].max()
-        if largest >= self.index.vocab_size:
-            raise ShardError(
-                f"{self.where}: sample {sample} holds id {largest}, vocab_size is {self.index.vocab_size}"
-            )
+        start, end = self.index.region(sample)
+        with memoryview(self._map) as view, view[start:end] as region:
+            self.index.verify(sample, region, self.where)
         self._checked[sample] = 1

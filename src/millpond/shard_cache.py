@@ -18,9 +18,13 @@ from pathlib import Path
 from threading import Event
 from typing import BinaryIO
 
+import numpy as np
+
 from millpond import faults
 from millpond.errors import InputError, ShardError
 from millpond.inputs import open_input, refuse_secrets
+from millpond.remote import Range, read_ranges
+from millpond.shard import Ints, ShardIndex, Tokens
 
 _PIECE = 1 << 20
 _LOOK_AGAIN = 0.05  # seconds, while another process fetches what is wanted here
@@ -57,6 +61,10 @@ class ShardCache:
         refuse_secrets(url)
         with open_input(url) as file:
             return file.read()
+
+    def has(self, sha256: str) -> bool:
+        """Whether a tar is here now."""
+        return (self.folder / f"{sha256}.tar").exists()
 
     def open(self, url: str, size: int, sha256: str) -> BinaryIO:
         """The tar at `url`, open to be read, fetched where it is not here; it counts as used now.
@@ -153,6 +161,33 @@ class ShardCache:
         with (self.folder / "lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+class DistantShard:
+    """A shard that is still being fetched: the first rows of a run are read from where they lie."""
+
+    def __init__(self, url: str, index: Callable[[], ShardIndex]) -> None:
+        self._url, self._read_index = url, index
+        self._index: ShardIndex | None = None
+
+    def gather(self, samples: Ints, rows: Ints, out: Tokens, places: Ints) -> None:
+        """Copy rows, see `Shard.gather`; each sample is read by its range and verified.
+
+        Raises:
+            ShardError: a sample's bytes are not those that were written.
+            InputError: they cannot be read; a server may have no ranges.
+        """
+        index = self._index = self._index or self._read_index()
+        wanted = np.unique(samples).tolist()
+        bounds = [index.region(sample) for sample in wanted]
+        for sample, (_, region) in zip(
+            wanted, read_ranges(Range(self._url, start, end - start) for start, end in bounds), strict=True
+        ):
+            if isinstance(region, InputError):
+                raise region
+            index.verify(sample, region, self._url)
+            chosen = samples == sample
+            out[places[chosen]] = index.rows_in(sample, region)[rows[chosen]]
 
 
 def _lock(file: BinaryIO) -> bool:

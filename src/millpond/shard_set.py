@@ -7,6 +7,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
@@ -18,7 +19,7 @@ from millpond.errors import ShardError
 from millpond.shard import INDEX_SUFFIX, Shard, ShardIndex
 
 if TYPE_CHECKING:  # brings every filesystem with it, which local shards do not need
-    from millpond.shard_cache import ShardCache
+    from millpond.shard_cache import DistantShard, ShardCache
 
 _AT_ONCE = 16  # index files read at a time
 #: What the shards of a set have in common.
@@ -55,6 +56,7 @@ class ShardSet:
         self._cache = cache
         self.max_open = max_open
         self._open: OrderedDict[int, Shard] = OrderedDict()
+        self._distant: dict[int, DistantShard] = {}
         if not self._files:
             raise ShardError("no shards were named: give the index files (*.index.json) of one split")
         for one, other in pairwise(self._files):
@@ -105,7 +107,7 @@ class ShardSet:
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process, which maps the shards itself."""
-        return {**self.__dict__, "_open": OrderedDict()}
+        return {**self.__dict__, "_open": OrderedDict(), "_distant": {}}
 
     def shard(self, number: int) -> Shard:
         """The shard of that number, opened where it is not, and fetched before where it is not at hand.
@@ -117,17 +119,26 @@ class ShardSet:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
-        file = self._files[number]
-        index = self._index(file)
-        tar = _beside(file, index.shard)
-        if index.sha256 != self._hashes[number]:
-            raise ShardError(f"{tar}: was replaced while in use; start again on the new shards")
+        index = self._same_index(number)
         with self._tar(number) as opened:
-            shard = Shard(index, opened, tar)
+            shard = Shard(index, opened, _beside(self._files[number], index.shard))
         self._open[number] = shard
+        self._distant.pop(number, None)
         while len(self._open) > self.max_open:
             self._open.popitem(last=False)
         return shard
+
+    def distant(self, number: int) -> DistantShard | None:
+        """A shard of another machine that is not here yet, to read a few rows of it meanwhile."""
+        file = self._files[number]
+        if not is_url(file) or number in self._open or self._remote(file).has(self._hashes[number]):
+            return None
+        if number not in self._distant:
+            from millpond.shard_cache import DistantShard
+
+            url = _beside(file, self.names[number].rpartition("/")[2])
+            self._distant[number] = DistantShard(url, partial(self._same_index, number))
+        return self._distant[number]
 
     def bring(self, number: int) -> None:
         """Have a shard at hand before it is asked for: in the cache, or in the system's memory of files.
@@ -164,6 +175,13 @@ class ShardSet:
             index.numpy_dtype,
             (index.split, index.context_length, index.vocab_size, index.eos_id, index.tokenizer_digest),
         )
+
+    def _same_index(self, number: int) -> ShardIndex:
+        file = self._files[number]
+        index = self._index(file)
+        if index.sha256 != self._hashes[number]:
+            raise ShardError(f"{_beside(file, index.shard)}: was replaced while in use; start again on the new shards")
+        return index
 
     def _index(self, file: str) -> ShardIndex:
         if not is_url(file):
