@@ -85,8 +85,8 @@ resuming exclude imports.
 
 ## Consumers
 
-The share of its time that a consumer waits whose work on a batch is such that it takes so many tokens a second, the
-first epoch included; at most {most_waiting:.0%} is asked of Millpond.
+The share of its time that a consumer waits whose work on a batch is such that it takes so many tokens a second, over
+{consumed:g} seconds from its first batch on, what is verified in the first epoch included; at most {most_waiting:.0%} is asked of Millpond.
 
 {consumers}
 ## S3
@@ -152,6 +152,7 @@ def run(options: argparse.Namespace) -> tuple[str, list[str]]:
         shards=options.shards,
         rounds=options.rounds,
         seconds=options.seconds,
+        consumed=2 * options.seconds,
         most_waiting=MOST_WAITING,
         local=_table(COLUMNS, medians),
         s3=_table(S3_COLUMNS, medians),
@@ -177,7 +178,7 @@ def _round(
     found = {"cold": cold["first_epoch"], **measured(str(place), "epochs", str(rows), str(seconds))}
     found |= measured(str(place), "resume", str(RESUME_AT))
     for rate in RATES:
-        found[f"waits_{rate:.0f}"] = measured(str(place), "consume", str(rate), str(seconds))["waited"]
+        found[f"waits_{rate:.0f}"] = measured(str(place), "consume", str(rate), str(2 * seconds))["waited"]
     where = f"s3://{BUCKET}/{place.name}"
     for mode, argument in (("epochs", (str(rows), "1")), ("resume", (str(RESUME_AT),))):
         found |= {f"s3_{key}": value for key, value in measured(where, mode, *argument).items()}

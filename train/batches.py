@@ -6,7 +6,7 @@ r-th of w equal slices. A sample's bytes are verified before any of its rows is 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,8 +75,8 @@ class Batches:
         mine = slice(self._position, self._position + self.rows)
         return Rows(*(column.reshape(-1, self._batch_rows)[::every, mine].ravel() for column in block))
 
-    def gather(self, rows: Rows, step: int, every: int) -> list[Batch]:
-        """The batches of these `rows_of`.
+    def gather(self, rows: Rows, step: int, every: int, pool: Executor) -> list[Batch]:
+        """The batches of these `rows_of`; the threads of `pool` verify and copy, each a shard.
 
         Raises:
             ShardError: a shard is damaged.
@@ -91,9 +91,14 @@ class Batches:
         numbers, firsts = np.unique(shard, return_index=True)
         places = {n: np.flatnonzero(shard == n) for n in numbers[np.argsort(firsts)].tolist()}
         distant = self._from_afar(places, sample, row_of_sample, tokens)
-        for number, chosen in places.items():  # window after window: only one has to be open
+        tasks = []
+        for number, chosen in places.items():  # window after window: only one is kept open
             if number not in distant:
-                self._mixture.shard(number).gather(sample[chosen], row_of_sample[chosen], tokens, chosen)
+                shard_there = self._mixture.shard(number)
+                wanted = sample[chosen], row_of_sample[chosen], tokens, chosen
+                tasks.append(pool.submit(shard_there.gather, *wanted))
+        for task in tasks:
+            task.result()
         shares = [slice(first, first + self.rows) for first in range(0, len(shard), self.rows)]
         return [
             Batch(step + n * every, self._position, tokens[s], valid[s], shard[s], sample[s], row_of_sample[s])

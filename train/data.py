@@ -11,6 +11,7 @@ thread and hands out NumPy arrays; in a `DataLoader` worker w of n makes every n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,7 +23,8 @@ from millpond.train.ahead import Ahead, require_room
 from millpond.train.batches import Batch, Batches
 from millpond.train.mixture import Mixture, Part
 
-AHEAD_TOKENS = 1 << 22  # gathered at once, at most: some megabytes
+AHEAD_TOKENS = 1 << 21  # gathered at once, at most: some megabytes
+THREADS = min(4, os.cpu_count() or 1)  # that verify and copy
 
 
 class Loader(IterableDataset[Batch]):
@@ -65,12 +67,16 @@ class Loader(IterableDataset[Batch]):
         start, every = (self._step + worker.id, worker.num_workers) if worker else (self._step, 1)
         most = max(1, AHEAD_TOKENS // (self._batches.rows * self._mixture.context_length))
         steps = 1  # at first: a random row costs the reading and verifying of its whole sample
-        with ThreadPoolExecutor(1, thread_name_prefix="millpond-data") as thread, Ahead(self._mixture) as ahead:
+        with (
+            ThreadPoolExecutor(THREADS, thread_name_prefix="millpond-data") as pool,
+            ThreadPoolExecutor(1, thread_name_prefix="millpond-data") as thread,
+            Ahead(self._mixture) as ahead,
+        ):
 
             def gather(step: int, steps: int) -> list[Batch]:
                 rows = self._batches.rows_of(step, steps, every)
                 ahead.ask(*self._batches.order.near())
-                return self._batches.gather(rows, step, every)
+                return self._batches.gather(rows, step, every, pool)
 
             coming = thread.submit(gather, start, steps)
             while True:
