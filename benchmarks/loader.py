@@ -86,7 +86,8 @@ resuming exclude imports.
 ## Consumers
 
 The share of its time that a consumer waits whose work on a batch is such that it takes so many tokens a second, over
-{consumed:g} seconds from its first batch on, what is verified in the first epoch included; at most {most_waiting:.0%} is asked of Millpond.
+{consumed:g} seconds from its first batch on. What is verified in the first epoch is included; Millpond may wait for
+at most {most_waiting:.0%}.
 
 {consumers}
 ## S3

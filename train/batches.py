@@ -16,7 +16,7 @@ from millpond.shard import Tokens
 from millpond.train.mixture import Mixture
 from millpond.train.order import Ints, Rows
 
-#: So many rows of a shard are not worth waiting for the whole of it.
+#: So many rows of a shard are not worth waiting for the whole of it, for a first batch.
 FEW = 32
 
 
@@ -90,7 +90,8 @@ class Batches:
         tokens = np.empty((len(shard), context), self._mixture.dtype)
         numbers, firsts = np.unique(shard, return_index=True)
         places = {n: np.flatnonzero(shard == n) for n in numbers[np.argsort(firsts)].tolist()}
-        distant = self._from_afar(places, sample, row_of_sample, tokens)
+        one = len(shard) == self.rows  # a run's first batch is gathered alone, and somebody waits for it
+        distant = self._from_afar(places, sample, row_of_sample, tokens) if one else set()
         tasks = []
         for number, chosen in places.items():  # window after window: only one is kept open
             if number not in distant:

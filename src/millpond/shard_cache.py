@@ -16,15 +16,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
 from millpond import faults
 from millpond.errors import InputError, ShardError
 from millpond.inputs import open_input, refuse_secrets
+from millpond.patience import repeated
 from millpond.remote import Range, read_ranges
 from millpond.shard import Ints, ShardIndex, Tokens
+from millpond.storage import filesystem
 
 _PIECE = 1 << 20
 _LOOK_AGAIN = 0.05  # seconds, while another process fetches what is wanted here
@@ -59,8 +61,8 @@ class ShardCache:
             InputError: it cannot be read, or the address holds a key.
         """
         refuse_secrets(url)
-        with open_input(url) as file:
-            return file.read()
+        system, name = filesystem(url, once=True)
+        return repeated(url, lambda: cast(bytes, system.cat_file(name)))
 
     def has(self, sha256: str) -> bool:
         """Whether a tar is here now."""
