@@ -107,7 +107,10 @@ class Batches:
         ]
 
     def _from_afar(self, places: dict[int, Ints], sample: Ints, row: Ints, tokens: Tokens) -> set[int]:
-        """Read the rows of shards that are still being fetched, where they are few; which shards that was done for."""
+        """Read the rows of shards that are still being fetched, where they are few; which shards that was done for.
+
+        Where it fails (a server may have no ranges) the whole shard is waited for; it says what is wrong, if anything.
+        """
         few = {n: chosen for n, chosen in places.items() if len(chosen) <= FEW}
         far = {n: shard for n in few if (shard := self._mixture.distant(n)) is not None}
         if not far:
@@ -117,9 +120,7 @@ class Batches:
             chosen = places[number]
             try:
                 far[number].gather(sample[chosen], row[chosen], tokens, chosen)
-            except (
-                InputError
-            ):  # its server may have no ranges: the whole shard says what is wrong with it, if anything
+            except InputError:
                 return False
             return True
 

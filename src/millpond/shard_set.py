@@ -53,7 +53,8 @@ class ShardSet:
             InputError: an index file of another machine cannot be read.
         """
         self._files = sorted((str(file) for file in files), key=_name)
-        self._cache = cache
+        self.cache = cache
+        """What holds shards of other machines."""
         self.max_open = max_open
         self._open: OrderedDict[int, Shard] = OrderedDict()
         self._distant: dict[int, DistantShard] = {}
@@ -154,11 +155,6 @@ class ShardSet:
         """Bytes of a shard that the cache has to hold: none where it lies on this machine."""
         return self._sizes[number] if is_url(self._files[number]) else 0
 
-    @property
-    def cache(self) -> ShardCache | None:
-        """What holds shards of other machines."""
-        return self._cache
-
     def _facts(self, file: str) -> _Facts:
         index = self._index(file)
         if not is_url(file) and (found := _size(_beside(file, index.shard))) != index.size:
@@ -199,9 +195,9 @@ class ShardSet:
             raise ShardError(f"{tar}: cannot be opened as a shard: {error}") from error
 
     def _remote(self, file: str) -> ShardCache:
-        if self._cache is None:
+        if self.cache is None:
             raise ShardError(f"{file}: lies on another machine: name a cache folder to fetch its shards into")
-        return self._cache
+        return self.cache
 
 
 def open_shards(where: Sequence[str | Path], split: str, cache: ShardCache | None = None) -> ShardSet:
