@@ -12,8 +12,9 @@ thread and hands out NumPy arrays; in a `DataLoader` worker w of n makes every n
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from torch.utils.data import IterableDataset, get_worker_info
@@ -78,12 +79,12 @@ class Loader(IterableDataset[Batch]):
                 ahead.ask(*self._batches.order.near())
                 return self._batches.gather(rows, step, every, pool)
 
-            coming = thread.submit(gather, start, steps)
+            coming: deque[Future[list[Batch]]] = deque()
             while True:
-                batches = coming.result()
-                steps = min(2 * steps, most)
-                coming = thread.submit(gather, batches[-1].step + every, steps)
-                for batch in batches:
+                while len(coming) < 2:  # one may be late and nobody waits
+                    coming.append(thread.submit(gather, start, steps))
+                    start, steps = start + steps * every, min(2 * steps, most)
+                for batch in coming.popleft().result():
                     self._step = batch.step + 1
                     yield batch
 
