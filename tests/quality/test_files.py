@@ -14,18 +14,18 @@ from millpond.schemas import TABLES
 
 TABLE = "tokens.rejects"
 RIGHT = file_schema(TABLES[TABLE])
-IDS, REASONS = RIGHT
+IDS, COPIES, REASONS = RIGHT
 
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ([IDS], "column reason is missing"),
-        ([IDS, REASONS, pa.field("note", pa.string())], "column note is none of the table's"),
-        ([REASONS, IDS], "its columns are in another order"),
-        ([IDS, REASONS, REASONS], "column reason is there 2 times"),
-        ([IDS, REASONS.with_type(pa.binary())], "column reason is binary not null, not string not null"),
-        ([IDS, REASONS.with_nullable(True)], "column reason is string, not string not null"),
+        ([IDS, COPIES], "column reason is missing"),
+        ([IDS, COPIES, REASONS, pa.field("note", pa.string())], "column note is none of the table's"),
+        ([REASONS, COPIES, IDS], "its columns are in another order"),
+        ([IDS, COPIES, REASONS, REASONS], "column reason is there 2 times"),
+        ([IDS, COPIES, REASONS.with_type(pa.binary())], "column reason is binary not null, not string not null"),
+        ([IDS, COPIES, REASONS.with_nullable(True)], "column reason is string, not string not null"),
     ],
 )
 def test_each_misfit_is_named(tmp_path: Path, fields: list[pa.Field], sentence: str) -> None:
@@ -35,7 +35,7 @@ def test_each_misfit_is_named(tmp_path: Path, fields: list[pa.Field], sentence: 
 
 
 def test_what_is_written_for_a_table_fits_it(tmp_path: Path) -> None:
-    [entry] = write_rows(TABLE, tmp_path, [{"doc_id": "0", "reason": "no_tokens"}])
+    [entry] = write_rows(TABLE, tmp_path, [{"doc_id": "0", "copy": 0, "reason": "no_tokens"}])
     assert misfits(TABLE, [entry.path]) == []
     (tmp_path / "text").write_text("no table")
     [said] = misfits(TABLE, [entry.path, str(tmp_path / "text")])
