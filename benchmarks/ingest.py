@@ -41,8 +41,10 @@ from millpond.spark import session
 
 PAGES = 8_000
 #: In each file of short texts, and words in each.
-TEXTS, TEXT_WORDS = 20_000, 400
+TEXTS, TEXT_WORDS = 5_000, 400
 ROUNDS = 5
+#: Of whole jobs; one before them is not counted.
+JOB_ROUNDS = 2
 WORK = ROOT / ".bench" / "ingest"
 #: Reading records may take so many times what bare fastwarc does.
 MOST_FASTWARC = 1.3
@@ -140,7 +142,7 @@ def run() -> list[str]:
             ),
             large=one.stat().st_size / 1e6,
             used=len(os.sched_getaffinity(0)),
-            split_rounds=ROUNDS - 2,
+            split_rounds=JOB_ROUNDS,
             splits=table(
                 ("", "s", "MB/s"),
                 [
@@ -246,7 +248,7 @@ def _jobs(*inputs: Sequence[Path], tasks: int | None = None) -> list[float]:
     config = IngestConfig() if tasks is None else IngestConfig(split_bytes=_LARGE_BYTES * 2)
     spark = session("benchmark", {"spark.default.parallelism": str(tasks)} if tasks else {})
     taken: list[list[float]] = [[] for _ in inputs]
-    for number in range(ROUNDS - 1):
+    for number in range(1 + JOB_ROUNDS):
         for seconds, files in zip(taken, inputs, strict=True):
             with tempfile.TemporaryDirectory(dir=WORK) as folder:
                 lake = Lake.open(folder, create=True)
