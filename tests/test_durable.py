@@ -24,6 +24,13 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_lock_is_one_holders_until_the_file_is_closed(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as one, (tmp_path / "lock").open("w") as other:
+        assert durable.lock(one) and not durable.lock(other)
+        one.close()
+        assert durable.lock(other)
+
+
 def test_everything_is_on_disk_before_the_name_and_the_name_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

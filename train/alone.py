@@ -7,7 +7,6 @@ a lock that goes with the process however that ends.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import threading
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from millpond import durable
 from millpond.errors import ConfigError, MillpondError
 from millpond.train.parallel import World
 
@@ -47,16 +47,8 @@ def sole_trainer(out: Path, world: World, wait_seconds: float) -> Iterator[None]
                 out.mkdir(parents=True, exist_ok=True)
                 file = held.enter_context((out / LOCK).open("w"))
                 until = time.monotonic() + wait_seconds
-                while not _locked(file.fileno()):
+                while not durable.lock(file):
                     if time.monotonic() > until:
                         raise MillpondError(f"{out}: another process trains this run: wait for it, or end it")
                     time.sleep(0.2)
         yield
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

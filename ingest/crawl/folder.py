@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +27,8 @@ def only_driver(folder: Path, name: str, lake: str) -> Iterator[str]:
     except OSError as error:
         raise InputError(f"{folder}: a crawl's folder cannot be made here: {error.strerror}") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"crawl {name!r} is being done by another process, which holds {lock.name}") from error
+        if not durable.lock(lock):
+            raise InputError(f"crawl {name!r} is being done by another process, which holds {lock.name}")
         refuse_foreign(folder, lake)
         owner = uuid4().hex
         durable.write_bytes(folder / "owner", owner.encode())

@@ -1,15 +1,30 @@
-"""Files that are whole or not there, whatever is killed or switched off: temporary name, fsync, rename, fsync."""
+"""Files that are whole or not there, whatever is killed or switched off: temporary name, fsync, rename, fsync; and locks."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
+from typing import IO, Any
 from uuid import uuid4
 
 
 def temporary(path: Path) -> Path:
     """A name beside `path` that nobody else writes to and no reader looks for."""
     return path.with_name(f".{path.name}.{uuid4().hex}.partial")
+
+
+def lock(file: IO[Any]) -> bool:
+    """Lock an open file for as long as it is open; False where another one has it.
+
+    Raises:
+        OSError: files cannot be locked there.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def commit(partial: Path, path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from millpond import faults
+from millpond import durable, faults
 from millpond.errors import InputError, ShardError
 from millpond.inputs import open_input, refuse_secrets
 from millpond.patience import repeated
@@ -89,7 +89,7 @@ class ShardCache:
         """Fetch, or wait for whoever does; it may be gone again, or still not here, when this returns."""
         partial = path.with_suffix(".partial")
         with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
-            while not _lock(file):
+            while not durable.lock(file):
                 self._look_out(url)
                 time.sleep(_LOOK_AGAIN)
             if path.exists() or not _is(file, partial):  # it was fetched, given up or swept away meanwhile
@@ -154,7 +154,7 @@ class ShardCache:
         """Remove what dead processes left."""
         for partial in self.folder.glob("*.partial"):
             with suppress(FileNotFoundError), partial.open("rb") as file:
-                if _lock(file) and _is(file, partial):
+                if durable.lock(file) and _is(file, partial):
                     partial.unlink()
 
     @contextmanager
@@ -190,15 +190,6 @@ class DistantShard:
             index.verify(sample, region, self._url)
             chosen = samples == sample
             out[places[chosen]] = index.rows_in(sample, region)[rows[chosen]]
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Lock a file, unless another one has."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is(file: BinaryIO, path: Path) -> bool:
