@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever is killed or switched off: temporary name, fsync, rename, fsync; and locks."""
+"""Files that are whole or not there, whatever is killed or switched off (temporary name, fsync, rename), and locks."""
 
 from __future__ import annotations
 
