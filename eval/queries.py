@@ -88,7 +88,7 @@ FERTILITY = Query(
     "How well does the vocabulary fit each language?",
     """
 SELECT coalesce(d.language, 'unknown') AS language, count(*) AS documents, sum(t.tokens)::BIGINT AS tokens,
-       sum(t.tokens) / sum(c.word_count) FILTER (c.word_count > 0) AS tokens_per_word,
+       sum(t.tokens) FILTER (c.word_count > 0) / sum(c.word_count) FILTER (c.word_count > 0) AS tokens_per_word,
        sum(d.text_bytes) / sum(t.tokens) AS bytes_per_token, sum(t.unknown) / sum(t.tokens) AS unknown
 FROM (
     SELECT doc_id, sum(length) - 1 AS tokens, sum(unknown) AS unknown

@@ -136,10 +136,7 @@ def _mixture_rejects(gx: Any) -> list[Any]:
 
 
 def _token_rejects(gx: Any) -> list[Any]:
-    return [
-        gx.ExpectColumnValuesToBeUnique(column="doc_id"),
-        gx.ExpectColumnValuesToBeInSet(column="reason", value_set=[Reason.NO_TOKENS]),
-    ]
+    return [gx.ExpectColumnValuesToBeInSet(column="reason", value_set=[Reason.NO_TOKENS])]
 
 
 def _shards(gx: Any) -> list[Any]:

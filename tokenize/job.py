@@ -85,7 +85,7 @@ def _train(corpus: Corpus, config: TokenizeConfig) -> Vocabulary:
         [(size,)] = connection.execute(f"select sum(text_bytes) from {chosen}").fetchall()
         chosen += f" and {split.sampled(key, config.training_bytes / max(1, size or 0))}"
         [(total,)] = connection.execute(f"select count(*) from {chosen}").fetchall()
-        reader = connection.sql(f"select text from {chosen} order by doc_id, copy").to_arrow_reader(_BATCH_ROWS)
+        reader = connection.sql(f"select text from {chosen}").to_arrow_reader(_BATCH_ROWS)
 
         def texts() -> Iterator[str]:
             done = 0

@@ -57,7 +57,7 @@ def export_corpus(lake: Lake, folder: Path, choice: Choice) -> Exported:
         check_mixture(lake, release.tables)
         tables.append(MIXTURE.name)
     if choice.splits:
-        _check_splits(lake, release.tables)
+        _check_splits(lake, release.tables, tables)
         tables.append(TOKEN_DOCUMENTS.name)
     files = {table: lake.files(table, release.tables[table]) for table in tables}
     folder = folder.resolve()
@@ -103,11 +103,13 @@ def _shares(lake: Lake, mixture: Made, tables: dict[str, int]) -> list[Share]:
     return summary(lake, config, tables[MIXTURE.name])
 
 
-def _check_splits(lake: Lake, tables: dict[str, int]) -> None:
+def _check_splits(lake: Lake, tables: dict[str, int], exported: Sequence[str]) -> None:
     if SHARDS.name not in tables:
         raise LakeError(f"{lake.uri} has no splits yet: `millpond tokenize` draws them")
-    of = set(lake.read(SHARDS.name, ["corpus_snapshot"], tables[SHARDS.name])["corpus_snapshot"].to_pylist())
-    if not all(same_rows(lake, DOCUMENTS.name, snapshot, tables[DOCUMENTS.name]) for snapshot in of):
+    inputs = made(lake, SHARDS.name, tables[SHARDS.name]).inputs
+    of = [name for name in (DOCUMENTS.name, MIXTURE.name) if name in inputs]
+    if not all(name in exported and same_rows(lake, name, inputs[name], tables[name]) for name in of):
         raise LakeError(
-            f"{lake.uri}: the splits are of another corpus than the released one: run `millpond tokenize` again"
+            f"{lake.uri}: the splits are of another corpus, or of a mixture, than what is exported: "
+            "run `millpond tokenize` again"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -41,6 +42,22 @@ def test_training_does_not_depend_on_the_order_of_texts(model: Model) -> None:
         assert train(iter(shuffled), vocab_size=520, model=model).digest == vocabulary(model).digest
     assert train(TEXTS, vocab_size=515, model=model).digest != vocabulary(model).digest
     assert vocabulary(model).size == 520 and vocabulary(model).eos_id == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_nor_does_that_of_real_texts_in_many_scripts(test_data: Path, model: Model) -> None:
+    examples = _texts(json.loads((test_data / "langid" / "whatlang_examples.json").read_text()))
+    text = (test_data / "lm" / "tinyshakespeare" / "input.txt").read_text()[:60_000]
+    texts = [*examples, *text.split("\n\n")]
+    found = {train(random.Random(seed).sample(texts, len(texts)), 1500, model=model).digest for seed in range(4)}
+    assert len(found) == 1
+
+
+def test_a_word_without_end_takes_no_time_without_end() -> None:
+    start = time.monotonic()
+    for model in MODELS:
+        train(["x" * 200_000 + "水車" * 100_000], vocab_size=600, model=model)
+    assert time.monotonic() - start < 20
 
 
 @given(st.sampled_from(MODELS), st.lists(st.text() | st.sampled_from([END_OF_TEXT, "##", "#a#", "▁", "x" * 300])))
