@@ -58,7 +58,8 @@ def read_text(path: str, config: TextConfig, *, crawl: str | None = None, versio
 class _Reader:
     """Reads one file; `rows` and `bytes` count what was found in it, `padding` bytes that are no row's.
 
-    A row's bytes are those of its lines, once decompressed, or in a Parquet file those of its text.
+    A row's bytes are those of its lines, once decompressed, or in a Parquet file those of its text. What damage keeps
+    from being read has no bytes that could be counted.
     """
 
     def __init__(self, path: str, config: TextConfig, crawl: str | None, version: str | None) -> None:
@@ -101,7 +102,11 @@ class _Reader:
         with open_input(self.path, self.version) as file:
             stream = read_whole(file, self.path)
             rows = csv_rows(stream, delimiter, self.config.max_row_bytes)
-            header, self.padding = next(rows, ([], 0))
+            header: list[str] | Rejected = []
+            for header, size in rows:
+                self.padding += size
+                if header:
+                    break
             self.bytes = self.padding
             if isinstance(header, Rejected):
                 raise InputError(f"{self.path}: no header can be read: {header.detail}")

@@ -17,7 +17,7 @@ from web_files import CANARY, Bucket, Handler, Site, bucket_in_environment, serv
 from millpond import patience, remote
 from millpond.errors import InputError
 from millpond.patience import Patience
-from millpond.remote import Range, open_remote, read_range, read_ranges
+from millpond.remote import Range, open_remote, read_range, read_ranges, read_until
 from millpond.sources import Status
 from millpond.storage import adopt
 
@@ -228,6 +228,12 @@ def test_a_server_without_ranges_is_read_forward_and_not_by_ranges(site: Site) -
     with pytest.raises(InputError, match="sends no ranges"):
         read_range(f"{site.url}/x", 5, 5, QUICK)
     assert read_range(f"{site.url}/x", 0, 5, QUICK) == DATA[:5]
+    asked = len(site.log)
+    with open_remote(f"{site.url}/x", QUICK) as file:
+        read_until(file, 3_500_000)  # as one who reads a part does
+        file.seek(3_000_000)
+        assert file.read() == DATA[3_000_000:]
+    assert len(site.log) == asked + 2, "its size, and then all of it once"
 
 
 def test_a_file_that_changes_is_an_error_and_no_mixture(site: Site) -> None:

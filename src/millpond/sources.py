@@ -136,6 +136,9 @@ class _Http:
             self.close()
             self._end = None if self.until is None else max(stop, self.until)
             self._call(self._open, start, self._end)
+            if self._answer.status == 200:  # no ranges here: all comes, from the first byte on
+                self._end = None
+                self._call(self._skip, start)
         return cast(bytes, self._call(self._take, stop))
 
     def range(self, start: int, stop: int) -> bytes:
@@ -189,9 +192,11 @@ class _Http:
         if self._stat not in (None, now := Stat(total, version)):
             raise Changed(f"{self._stat} has become {now}")
         self._stat = now
-        if stop is None:
-            while self._at < start:  # no ranges here
-                self._at += len(await self._some(min(start - self._at, _SKIPPED)))
+
+    async def _skip(self, start: int) -> None:
+        """Pass over what comes before a place."""
+        while self._at < start:
+            self._at += len(await self._some(min(start - self._at, _SKIPPED)))
 
     async def _take(self, stop: int) -> bytes:
         """What comes up to `stop`; a fault behind some bytes is raised by the next call, for those bytes are good."""

@@ -35,6 +35,13 @@ def read(path: Path, **config: Any) -> Found:
     return pages, rejects
 
 
+def test_blank_lines_come_before_the_header_and_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"\n\r\ntext\n\na text\n\n")
+    pages, rejects = read(path)
+    assert [(page["body"], page["source_offset"]) for page in pages] == [(b"a text", 0)] and not rejects
+
+
 def test_rows_become_pages(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(
