@@ -118,11 +118,12 @@ def _untrained(export: str, shards: ShardSet, config: EvalConfig) -> Perplexity:
 
 
 def _texts(lake: Lake, snapshots: Mapping[str, int], split: str) -> Iterator[str]:
-    """Texts of the documents of a split, in a fixed order."""
+    """Texts of the documents of a split, in a fixed order, each as often as it was tokenized."""
     with connect() as connection:
         query = (
-            "select text from read_parquet($documents) where doc_id in "
-            "(select doc_id from read_parquet($tokens) where split = $split) order by doc_id"
+            "select text from read_parquet($documents) join "
+            "(select doc_id, copy from read_parquet($tokens) where split = $split and part = 0) using (doc_id) "
+            "order by doc_id, copy"
         )
         values = {
             "documents": lake.files(DOCUMENTS.name, snapshots[DOCUMENTS.name]),

@@ -89,7 +89,8 @@ FERTILITY = Query(
     """
 SELECT coalesce(d.language, 'unknown') AS language, count(*) AS documents, sum(t.tokens)::BIGINT AS tokens,
        sum(t.tokens) FILTER (c.word_count > 0) / sum(c.word_count) FILTER (c.word_count > 0) AS tokens_per_word,
-       sum(d.text_bytes) / sum(t.tokens) AS bytes_per_token, sum(t.unknown) / sum(t.tokens) AS unknown
+       sum(d.text_bytes) / nullif(sum(t.tokens), 0) AS bytes_per_token,
+       coalesce(sum(t.unknown) / nullif(sum(t.tokens), 0), 0) AS unknown
 FROM (
     SELECT doc_id, sum(length) - 1 AS tokens, sum(unknown) AS unknown
     FROM tokens.documents WHERE copy = 0 GROUP BY doc_id

@@ -271,11 +271,14 @@ def _fertility(lake: _Lake) -> Table | None:
             Cell(language),
             _number(documents),
             _number(tokens),
-            *_amounts("–" if per_word is None else f"{per_word:.2f}", f"{per_token:.2f}", f"{100 * unknown:.2f} %"),
+            *_amounts(*("–" if n is None else f"{n:.2f}" for n in (per_word, per_token)), f"{100 * unknown:.2f} %"),
         ]
         for language, documents, tokens, per_word, per_token, unknown in answer[:_TABLE_ROWS]
     ]
-    note = "Tokens of the vocabulary for a word of the text, bytes for a token, and tokens for what it does not know."
+    note = (
+        "Tokens of the vocabulary for a word of the text, bytes for a token, and tokens for what it does not know; of "
+        "tokenized documents that are in the corpus, and words where they were counted."
+    )
     columns = ("language", "documents", "tokens", "tokens a word", "bytes a token", "unknown")
     return Table("fertility", "Vocabulary by language", columns, rows, note, wide=False) if rows else None
 

@@ -271,3 +271,19 @@ def test_a_database_that_cannot_be_written_leaves_nothing(lake: Publishing, tmp_
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write the database"):
         write_database(lake, tmp_path / "file" / "pond.duckdb")
+
+
+def test_words_and_tokens_of_a_vocabulary_are_of_the_same_documents() -> None:
+    with duckdb.connect() as connection:
+        for statement in (
+            "create schema corpus",
+            "create schema tokens",
+            "create table corpus.documents as from (values ('a', 'en', 10::bigint), ('b', 'en', 90), ('z', 'xx', 0)) "
+            "t(doc_id, language, text_bytes)",
+            "create table corpus.candidates as from (values ('a', 2::bigint), ('z', 0)) t(doc_id, word_count)",
+            "create table tokens.documents as from (values ('a', 0, 5, 1), ('a', 1, 5, 1), ('b', 0, 97, 0), "
+            "('z', 0, 1, 0)) t(doc_id, copy, length, unknown)",
+        ):
+            connection.execute(statement)
+        found = connection.execute(queries.FERTILITY.sql).fetchall()
+    assert found == [("en", 2, 100, 2.0, 1.0, 0.01), ("xx", 1, 0, None, None, 0.0)]

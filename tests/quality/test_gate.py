@@ -258,6 +258,38 @@ def test_ledger_that_lies_about_both_sides_is_refused(tmp_path: Path) -> None:
         judge(tmp_path, inputs, new)
 
 
+def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    inputs, new = clean()
+    new["corpus.documents"][0]["language"] = None
+    new["corpus.documents"].pop()
+    with pytest.raises(AuditError, match=r"on language failed, .*; curate: the ledger does not balance") as refused:
+        judge(tmp_path, inputs, new)
+    assert not isinstance(refused.value, LedgerError)
+
+
+def test_what_cannot_be_counted_again_is_refused_with_the_audits_that_failed(tmp_path: Path) -> None:
+    rows = [{"doc_id": "no id", "component": "c", "copies": 2**62, "text_bytes": 100}]
+    ledger = [{"run_id": "r", "stage": "mix", "unit": "documents", "entry": "in", "amount": 1}]
+    with pytest.raises(AuditError, match=r"mix: the ledger cannot be counted again: .*INT64.*; nothing was published"):
+        judge(tmp_path, {}, {"corpus.mixture": rows, "ops.ledger": ledger}, "mix")
+    said = json.loads((tmp_path / "run" / "audit.json").read_text())
+    assert len(said) > 2 and said[-1]["table"] == "ops.ledger" and not said[-1]["success"]
+
+
+def test_copies_without_tokens_are_rows_of_their_own(tmp_path: Path) -> None:
+    """A mixture may hold an empty document twice."""
+    inputs = {"corpus.mixture": [{"doc_id": ID[0][:32], "component": "c", "copies": 2, "text_bytes": 1}]}
+    lines = [("in", None), ("rejected", "no_tokens")]
+    new: Rows = {
+        "tokens.rejects": [{"doc_id": ID[0][:32], "copy": copy, "reason": "no_tokens"} for copy in range(2)],
+        "ops.ledger": [
+            {"run_id": "r", "stage": "tokenize", "unit": "documents", "entry": entry, "reason": reason, "amount": 2}
+            for entry, reason in lines
+        ],
+    }
+    assert all(row["success"] for row in judge(tmp_path, inputs, new, "tokenize"))
+
+
 def training() -> Rows:
     """A run of two steps of one row each."""
     steps = [{"run": "r", "step": step, "loss": 1.0} for step in (1, 2)]

@@ -188,6 +188,18 @@ def test_splits_are_those_of_tokenization(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="split 'test' has no documents"):
         export_corpus(lake, tmp_path / "test", Choice(splits=("test",)))
     assert not (tmp_path / "test").exists()
+    # Those of a mixture are no splits of the corpus, and those of a corpus are good for its mixtures.
+    mix(lake, MixConfig.model_validate({"components": [{"name": "all", "weight": 1}]}))
+    export_corpus(lake, tmp_path / "mixed", Choice(mixture=True, splits=("train",)))
+    tables = lake.tables()
+    inputs = {name: tables[name] for name in ("corpus.documents", "corpus.mixture")}
+    run = Run(lake, "tokenize", CurateConfig(), inputs)
+    run.stage_rows("tokens.documents", parts[:2], Mode.REPLACE)
+    run.stage_rows("tokens.shards", [shard], Mode.REPLACE)
+    run.publish(lambda batch: [])
+    with pytest.raises(LakeError, match="the splits are of another corpus, or of a mixture, than what is exported"):
+        export_corpus(lake, tmp_path / "lost", Choice(splits=("train",)))
+    export_corpus(lake, tmp_path / "same", Choice(mixture=True, splits=("validation",)))
 
 
 def test_the_command_refuses_a_folder_with_something_in_it(lake: Lake, tmp_path: Path) -> None:
